@@ -1,0 +1,247 @@
+"""Every dial on one page: a frozen model per stage, `Preset` (identity) and `Runtime` (never identity).
+
+A preset decides *what* is computed; it enters the recipes of the store. A runtime decides *where* and *how fast*; it never does.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+STAGES = ("curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report")
+"""The pipeline's stages in the order they depend on each other."""
+
+StageName = Literal["curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report"]
+
+
+class Dials(BaseModel):
+    """A frozen group of settings that refuses unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class World(Dials):
+    """The bundled handwriting world, made on the spot (used when a preset names no sources of its own)."""
+
+    num_questions: int = Field(2400, ge=1)
+    """Clean training questions; the planted defects come on top."""
+    num_heldout: int = Field(600, ge=1)
+    """Held-out questions, on digit images never seen in training."""
+    seed: int = Field(0, ge=0)
+    """Decides boards, questions and defects."""
+
+
+class Source(Dials):
+    """One training file with its image folder."""
+
+    name: str = Field(min_length=1)
+    """Short name; stored with every question that came from here."""
+    path: Path
+    """The file: Mulberry-SFT / ShareGPT JSON, or JSON lines."""
+    images: Path
+    """Folder that the records' image paths are relative to."""
+    licence: str = ""
+    """Licence note, kept with the artifact."""
+
+
+class Curate(Dials):
+    """Raw records to validated questions."""
+
+    min_image_side: int = Field(28, ge=1)
+    """Pixels; a picture with a shorter side is rejected."""
+    max_image_pixels: int = Field(50_000_000, ge=1)
+    """Pixels; a larger picture is rejected before it is decoded (decompression bombs)."""
+    max_prompt_tokens: int = Field(2048, ge=1)
+    """Tokens of image and question together; a longer prompt is rejected, never cut."""
+    max_path_tokens: int = Field(1024, ge=1)
+    """Tokens of a reference path; a longer one is rejected, never cut."""
+    contamination: bool = True
+    """Reject training questions whose picture and question also stand in the held-out file."""
+
+
+class KeySteps(Dials):
+    """Key-step extraction."""
+
+    extractor: Literal["rules"] = "rules"
+    """Who extracts: the offline rules."""
+    max_key_steps: int = Field(6, ge=1)
+    """Key steps a question, at most."""
+
+
+class Warmup(Dials):
+    """Supervised fine-tuning on the reference paths; the loss covers the path only."""
+
+    num_epochs: float = Field(2.0, gt=0)
+    """Passes over the curated questions."""
+    max_questions: int = Field(0, ge=0)
+    """Train on a seeded subset of this many questions; 0 means all."""
+    batch_size: int = Field(128, ge=1)
+    """Questions an optimiser step."""
+    learning_rate: float = Field(1e-5, gt=0)
+    """Peak learning rate; cosine decay to 0."""
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps over which the rate rises from 0."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradient norm above which the gradient is scaled down."""
+    freeze_vision: bool = False
+    """Keep the vision tower and its projector as they are."""
+    save_every: int = Field(50, ge=1)
+    """Optimiser steps between checkpoints."""
+
+
+class StepGRPO(Dials):
+    """Step-wise group relative policy optimisation (arXiv 2503.12937)."""
+
+    num_steps: int = Field(40, ge=1)
+    """Optimiser steps."""
+    questions_per_step: int = Field(16, ge=1)
+    """P: questions a step, over all processes together."""
+    group_size: int = Field(4, ge=2)
+    """M: reasoning paths sampled for each question."""
+    temperature: float = Field(1.2, gt=0)
+    """Sampling temperature; log-probabilities are scored at the same one."""
+    max_new_tokens: int = Field(1024, ge=1)
+    """Tokens of one sampled path, at most; a path that never ends is truncated and counted."""
+    mask_truncated: bool = False
+    """Leave truncated paths out of the loss."""
+    learning_rate: float = Field(1e-6, gt=0)
+    """Initial learning rate; linear decay to 0."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradient norm above which the gradient is scaled down."""
+    beta: float = Field(0.04, ge=0)
+    """Weight of the KL penalty to the warm-up policy; 0 means no reference at all."""
+    alpha: float = Field(0.1, ge=0)
+    """Weight of the matched key steps in StepRAR (paper, equation 2)."""
+    forward: Literal["shared", "dense"] = "shared"
+    """Training forward: one row a question with the prompt shared by its group, or one padded row a path (the oracle)."""
+    save_every: int = Field(10, ge=1)
+    """Optimiser steps between checkpoints."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """Checkpoints kept for resuming."""
+
+
+class Evaluate(Dials):
+    """Greedy decoding of both policies on the held-out questions."""
+
+    max_new_tokens: int = Field(1024, ge=1)
+    """Tokens of one response, at most."""
+    data: Path | None = None
+    """Held-out file (VLMEvalKit TSV); None means the world's own."""
+    limit: int = Field(0, ge=0)
+    """Evaluate only the first this many rows (marked partial); 0 means all."""
+
+
+class ReportPage(Dials):
+    """The HTML report."""
+
+    num_groups: int = Field(24, ge=1)
+    """Sampled groups shown in the browser of rollouts."""
+    num_responses: int = Field(60, ge=1)
+    """Held-out responses shown for each policy."""
+
+
+class Preset(Dials):
+    """One pipeline, whole: what it learns from, how, and what it is measured on."""
+
+    name: str
+    """The preset's name; recorded with every run, never part of a recipe."""
+    description: str = ""
+    """What it should reach and how long it takes; never part of a recipe."""
+    model: str = "r1vl-tiny"
+    """Start checkpoint: the bundled `r1vl-tiny`, a folder, or a hub name."""
+    prompt: str = "reasoning"
+    """Prompt template in `r1vl_core/prompts`, by name."""
+    max_pixels: int = Field(400_000, ge=28 * 28)
+    """Pixels; a larger picture is scaled down before the policy sees it."""
+    seed: int = Field(0, ge=0)
+    """Decides the order of the data, the sampling and the initial state of every random generator."""
+    world: World | None = None
+    """The bundled world, or none when `sources` are given."""
+    sources: tuple[Source, ...] = ()
+    """The user's own training files."""
+    curate: Curate = Curate()
+    key_steps: KeySteps = KeySteps()
+    warmup: Warmup = Warmup()
+    stepgrpo: StepGRPO = StepGRPO()
+    evaluate: Evaluate = Evaluate()
+    report: ReportPage = ReportPage()
+
+    @model_validator(mode="after")
+    def _has_data(self) -> Preset:
+        if (self.world is None) == (not self.sources):
+            raise ValueError("a preset needs either [world] or at least one [[sources]], and not both")
+        if self.world is None and self.evaluate.data is None:
+            raise ValueError("a preset with its own sources needs evaluate.data, the held-out TSV file")
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two sources share a name: {', '.join(names)}; give each its own")
+        return self
+
+
+class Runtime(Dials):
+    """Where and how fast; never part of a recipe."""
+
+    root: Path = Path(".r1vl")
+    """Where all state lives; can be deleted."""
+    num_processes: int = Field(1, ge=1)
+    """Training processes started by accelerate on this machine."""
+    num_workers: int = Field(2, ge=1)
+    """Processes that read and check images."""
+    token_budget: int = Field(16384, ge=256)
+    """Tokens in one micro-batch of a training forward; lower it when memory is short (the loss does not change)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device of training and evaluation."""
+    accelerate_config: Path | None = None
+    """An accelerate configuration file for several GPUs or machines."""
+    launcher: Literal["accelerate", "torchrun"] = "accelerate"
+    """Program that starts the training processes."""
+
+
+def load_preset(path: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Preset:
+    """Read a TOML preset and lay dotted `overrides` ("stepgrpo.alpha": 0.2) over it.
+
+    Raises ValueError naming the file, the key and the cure for anything a user got wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"preset file {path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"preset file {path}: not valid TOML: {error}") from None
+    table.setdefault("name", path.stem)
+    for key, value in (overrides or {}).items():
+        _lay_over(table, key, value)
+    if seed is not None:
+        table["seed"] = seed
+    return parse_preset(table, str(path))
+
+
+def parse_preset(table: dict[str, Any], where: str) -> Preset:
+    """Validate a table; every defect in one message, each with its dotted key. Raises ValueError."""
+    try:
+        return Preset.model_validate(table)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'preset'}: {_plain(e)}" for e in error.errors()]
+        raise ValueError(f"{where}: " + "; ".join(lines)) from None
+
+
+def _plain(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such setting"
+    return f"{error['msg'].removeprefix('Value error, ')} (given: {error.get('input')!r:.80})"
+
+
+def _lay_over(table: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"override {key}: {parent} is a single setting, not a group")
+    table[last] = value

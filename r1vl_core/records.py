@@ -1,0 +1,106 @@
+"""The rows that cross a stage: what one stage writes and another reads.
+
+Every type here is a frozen value. The DuckDB tables of `r1vl_core.data` hold the same columns under the same names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+"""Raised when a column of a stored table changes its name or meaning; checked when a database is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One record as a reader found it, before any check.
+
+    `raw` is the record's own text (JSON), kept so that a rejected record can be looked at as it was.
+    `problem` names why the reader itself could not make sense of it (None when it could).
+
+    >>> RawRecord(source="world", row=0, raw="{}", user="<image>How many?", assistant="### ...", images=("a.png",)).row
+    0
+    """
+
+    source: str
+    row: int
+    raw: str
+    user: str = ""
+    assistant: str = ""
+    images: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A validated question with its picture, its reference reasoning path and, once extracted, its key steps.
+
+    `text` is what is asked, without image placeholder and without instruction; `choices` are (letter, text) pairs in the
+    order asked, empty for a free-form question; `answer` is the gold answer as it stands in the reference path;
+    `key_steps` is a tuple of key steps, each a tuple of equivalent forms.
+
+    >>> Question(id="q1", source="world", image="1.png", image_sha256="", text="What is 6 / 3?", choices=(), answer="2",
+    ...          reference_path="", key_steps=(("6/3 = 2", "6 divided by 3 equals 2"),)).key_steps[0][0]
+    '6/3 = 2'
+    """
+
+    id: str
+    source: str
+    image: str
+    image_sha256: str
+    text: str
+    choices: tuple[tuple[str, str], ...]
+    answer: str
+    reference_path: str
+    key_steps: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that did not become a question, with the named reason and the record as it was.
+
+    >>> Rejected(source="world", row=3, reason="missing_image", detail="3.png: no such file", raw="{}").reason
+    'missing_image'
+    """
+
+    source: str
+    row: int
+    reason: str
+    detail: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """One row of an evaluation file. `image` is the encoded picture (PNG or JPEG bytes).
+
+    >>> BenchmarkRow(index="7", question="How many?", choices=(), answer="3", category="count", image=b"").index
+    '7'
+    """
+
+    index: str
+    question: str
+    choices: tuple[tuple[str, str], ...]
+    answer: str
+    category: str
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredResponse:
+    """A policy's response to one benchmark row, with the answer found in it and the verdict on that answer.
+
+    >>> ScoredResponse(index="7", category="count", response="…", extracted="3", answer="3", verdict="correct",
+    ...                rule="number", num_tokens=61, truncated=False).verdict
+    'correct'
+    """
+
+    index: str
+    category: str
+    response: str
+    extracted: str
+    answer: str
+    verdict: str
+    rule: str
+    num_tokens: int
+    truncated: bool
