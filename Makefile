@@ -1,0 +1,49 @@
+# The developer's whole interface: run, test, up, down. CI runs `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.r1vl-installed
+LOCK := infra/requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test format up down
+
+help:
+	@echo "make run     set up, start Prefect and MLflow on loopback, run r1vl/full-pipeline, print the result"
+	@echo "make test    set up, run every check (what CI runs)"
+	@echo "make up      set up, start the servers and deploy"
+	@echo "make down    end the servers"
+	@echo "make format  let ruff lay out the code"
+	@echo "PYTHON=python3.12 make run   picks the interpreter of the environment (3.11 or newer)"
+
+setup: $(STAMP)
+
+# Installs again only when the lock or the package's own description changed.
+$(STAMP): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "r1vl needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "could not make $(VENV): is the venv module installed (Debian: apt-get install python3-venv)?" >&2; rm -rf $(VENV); exit 2; }
+	@echo "installing into $(VENV) from $(LOCK) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK) -e '.[dev]'
+	@touch $@
+
+run: setup
+	@$(BIN)/r1vl submit full-pipeline
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: setup
+	@$(BIN)/r1vl up
+
+down:
+	@if test -x $(BIN)/r1vl; then $(BIN)/r1vl down; else echo "nothing is installed in $(VENV), so nothing of ours is running"; fi
