@@ -1,0 +1,121 @@
+"""The few questions we put to a Prefect server from outside a flow run, over its REST API.
+
+Plain HTTP keeps `import prefect` (more than a second) and its settings out of the command line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+"""State types of a run that is over."""
+
+
+class Unreachable(RuntimeError):
+    """The server does not answer, or answers with an error of its own."""
+
+
+class PrefectApi:
+    """A Prefect server at `url` (ending in /api).
+
+    Methods return the server's JSON as it is, raise ValueError for what the server refuses (404, 409, 422),
+    and Unreachable for the rest.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=False)
+
+    def is_healthy(self) -> bool:
+        """Whether the server answers its health check."""
+        try:
+            return self._client.get("/health").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def pool_exists(self, name: str) -> bool:
+        """Whether a work pool of this name exists."""
+        return self._send("GET", f"/work_pools/{name}", missing_ok=True) is not None
+
+    def create_process_pool(self, name: str) -> None:
+        """Create a work pool of local processes; its first worker brings the job template along."""
+        self._send("POST", "/work_pools/", {"name": name, "type": "process"})
+
+    def workers(self, pool: str) -> list[dict[str, Any]]:
+        """The pool's workers; `status` is ONLINE or OFFLINE."""
+        return list(self._send("POST", f"/work_pools/{pool}/workers/filter", {}))
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """The deployment "r1vl/full-pipeline" or the like. Raises ValueError when there is none."""
+        found = self._send("GET", f"/deployments/name/{name}", missing_ok=True)
+        if found is None:
+            raise ValueError(f"no deployment {name} on {self.url}; deploy with `r1vl up`, list with `prefect deployment ls`")
+        return dict(found)
+
+    def submit(self, deployment_id: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Schedule a flow run of a deployment, now. Raises ValueError when the parameters do not fit the flow's schema."""
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return dict(self._send("POST", f"/deployments/{deployment_id}/create_flow_run", body))
+
+    def flow_run(self, flow_run_id: str) -> dict[str, Any]:
+        """One flow run."""
+        return dict(self._send("GET", f"/flow_runs/{flow_run_id}"))
+
+    def flow_runs_in(self, *state_types: str) -> list[dict[str, Any]]:
+        """Flow runs whose state is of one of these types, newest first (at most 200)."""
+        body = {"flow_runs": {"state": {"type": {"any_": list(state_types)}}}, "sort": "START_TIME_DESC", "limit": 200}
+        return list(self._send("POST", "/flow_runs/filter", body))
+
+    def task_runs(self, flow_run_id: str) -> list[dict[str, Any]]:
+        """The task runs of a flow run."""
+        return list(self._send("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}}))
+
+    def children(self, flow_run_id: str) -> list[dict[str, Any]]:
+        """The flow runs that a flow run started on other deployments."""
+        return list(self._send("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [flow_run_id]}}}))
+
+    def artifacts(self, *flow_run_ids: str) -> list[dict[str, Any]]:
+        """The artifacts of these flow runs."""
+        return list(self._send("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": list(flow_run_ids)}}}))
+
+    def logs(self, flow_run_id: str, limit: int = 200) -> list[dict[str, Any]]:
+        """The last `limit` log rows of a flow run, oldest first."""
+        body = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "sort": "TIMESTAMP_DESC", "limit": limit}
+        return list(reversed(self._send("POST", "/logs/filter", body)))
+
+    def set_state(self, flow_run_id: str, state_type: str, message: str, name: str | None = None) -> None:
+        """Put a flow run into a state, whatever the server's rules say."""
+        state = {"type": state_type, "name": name or state_type.capitalize(), "message": message}
+        self._send("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})
+
+    def set_task_state(self, task_run_id: str, state_type: str, message: str) -> None:
+        """Put a task run into a state, whatever the server's rules say."""
+        state = {"type": state_type, "name": state_type.capitalize(), "message": message}
+        self._send("POST", f"/task_runs/{task_run_id}/set_state", {"state": state, "force": True})
+
+    def cancel(self, flow_run_id: str) -> None:
+        """Ask the worker behind a flow run to end it."""
+        self._send("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False) -> Any:
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"the Prefect server at {self.url} does not answer ({error}); start it with `r1vl up`") from None
+        if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
+            return None
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise ValueError(f"Prefect refused {method} {path}: {_detail(answer)}")
+        if answer.is_error:
+            raise Unreachable(f"the Prefect server at {self.url} failed on {method} {path}: {answer.status_code} {answer.text[:300]}")
+        return answer.json() if answer.content else None
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json().get("detail", answer.text)
+    except ValueError:
+        detail = answer.text
+    return str(detail)[:600]

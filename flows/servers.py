@@ -1,0 +1,260 @@
+"""The local servers: Prefect, MLflow and a worker a pool, on loopback, recorded in services.json, ended by that record.
+
+All their state lies under the root: prefect/ (never the user's own ~/.prefect), mlflow/, logs/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import httpx
+import yaml
+
+from flows.prefect_api import PrefectApi
+from flows.processes import HOST, DidNotStart, Recorded, choose_port, find, start, stop, wait_for
+from flows.runtime import HOME, ready_root
+from tasks.locks import locked
+
+LOCAL_POOL = "r1vl-local"
+DEPLOYMENTS = HOME / "infra" / "prefect.yaml"
+_START_S = 180.0
+_GRACE_S = {"worker": 25.0, "mlflow": 8.0, "prefect": 8.0}
+
+
+@dataclass(frozen=True)
+class Services:
+    """What runs under a root.
+
+    `ports` are remembered beyond the end of the servers, so that a restart keeps its addresses; `deployed` is the digest of the
+    deployments that the Prefect server holds.
+
+    >>> Services(ports={"prefect": 4200}).prefect_url
+    'http://127.0.0.1:4200'
+    """
+
+    running: tuple[Recorded, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    deployed: str = ""
+
+    @property
+    def prefect_url(self) -> str:
+        """Prefect's pages."""
+        return f"http://{HOST}:{self.ports['prefect']}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """MLflow's pages."""
+        return f"http://{HOST}:{self.ports['mlflow']}"
+
+    def find(self, name: str) -> Recorded | None:
+        """The service of this name if it runs."""
+        return next((each for each in self.running if each.name == name and find(each)), None)
+
+
+def read_services(root: Path) -> Services:
+    """The record under `root`; empty where there is none or where it cannot be read."""
+    try:
+        table = json.loads((root / "services.json").read_text())
+        return Services(tuple(Recorded(**each) for each in table["running"]), table["ports"], table["deployed"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Services()
+
+
+def _write_services(root: Path, services: Services) -> None:
+    draft = root / f"services.json.{os.getpid()}"
+    draft.write_text(
+        json.dumps(
+            {"running": [asdict(each) for each in services.running], "ports": dict(services.ports), "deployed": services.deployed}, indent=1
+        )
+    )
+    draft.replace(root / "services.json")
+
+
+def is_up(root: Path) -> bool:
+    """Whether both servers run and answer."""
+    services = read_services(root)
+    if not (services.find("prefect") and services.find("mlflow")):
+        return False
+    return _answers(f"{services.prefect_url}/api/health") and _answers(f"{services.mlflow_url}/health")
+
+
+def environment(root: Path, services: Services) -> dict[str, str]:
+    """The variables that point prefect, mlflow and r1vl at these servers."""
+    return {
+        "R1VL_ROOT": str(root),
+        "R1VL_HOME": str(HOME),
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_API_URL": f"{services.prefect_url}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "MLFLOW_TRACKING_URI": services.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def exports(root: Path) -> str:
+    """Shell lines for `eval "$(r1vl env)"`. Raises ValueError when nothing runs under `root`."""
+    if not is_up(root):
+        raise ValueError(f"no servers run under {root}; start them with `r1vl up`")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment(root, read_services(root)).items()]
+    scripts = str(Path(sys.executable).parent)
+    if shutil.which("prefect") != f"{scripts}/prefect":
+        lines.append(f'export PATH={shlex.quote(scripts)}:"$PATH"')
+    return "\n".join(lines)
+
+
+def up(
+    root: Path,
+    *,
+    prefect_port: int | None = None,
+    mlflow_port: int | None = None,
+    pools: Sequence[str] = (LOCAL_POOL,),
+    deployments: Path = DEPLOYMENTS,
+) -> Services:
+    """Bring up what does not run yet, deploy what is not deployed yet, and return the record. Calling it again changes nothing.
+
+    `pools` are the work pools that get a worker on this machine. Raises ValueError for a port in use or a root that cannot be
+    written, DidNotStart (naming the log) when a server dies.
+    """
+    ready_root(root)
+    with locked(root / "services.lock"):
+        _start_servers(root, {"prefect": prefect_port, "mlflow": mlflow_port})
+        _deploy(root, deployments)
+        for pool in dict.fromkeys(pools):
+            _start_worker(root, pool)
+        return read_services(root)
+
+
+def down(root: Path) -> list[str]:
+    """End the recorded processes and no others, the workers first; returns the names of those that still ran."""
+    if not (root / "services.json").exists():
+        return []
+    with locked(root / "services.lock"):
+        services = read_services(root)
+        ended = [each.name for each in reversed(services.running) if stop(each, _GRACE_S[_kind(each.name)])]
+        _write_services(root, replace(services, running=()))
+    return ended
+
+
+def _kind(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+def _start_servers(root: Path, wanted: Mapping[str, int | None]) -> None:
+    """Start both servers at once and wait for both; start-up is most of the time `up` takes."""
+    services = read_services(root)
+    missing = [name for name in ("prefect", "mlflow") if services.find(name) is None]
+    _refuse_another_port(services, wanted, missing)
+    ports = {**services.ports, **{name: choose_port(wanted[name], services.ports.get(name), f"--{name}-port") for name in missing}}
+    services = Services(tuple(each for each in services.running if find(each)), ports, services.deployed)
+    for name in missing:
+        started = start(
+            name, _command(name, root, services), _environment(root, services), root, root / "logs" / f"{name}.log", ports[name]
+        )
+        services = replace(services, running=(started, *services.running))
+        _write_services(root, services)
+    for url, name in ((f"{services.prefect_url}/api/health", "prefect"), (f"{services.mlflow_url}/health", "mlflow")):
+        wait_for(_running(services, name), partial(_answers, url), _START_S)
+
+
+def _refuse_another_port(services: Services, wanted: Mapping[str, int | None], missing: Sequence[str]) -> None:
+    for name, port in wanted.items():
+        if port is not None and name not in missing and port != services.ports[name]:
+            raise ValueError(f"{name} runs on port {services.ports[name]} already; end it with `r1vl down` before giving it port {port}")
+
+
+def _running(services: Services, name: str) -> Recorded:
+    return next(each for each in services.running if each.name == name)
+
+
+def _command(name: str, root: Path, services: Services) -> list[str]:
+    python = [sys.executable, "-m"]
+    port = str(services.ports[name])
+    if name == "prefect":
+        (root / "prefect").mkdir(exist_ok=True)
+        return [*python, "prefect", "server", "start", "--host", HOST, "--port", port, "--analytics-off"]
+    (root / "mlflow").mkdir(exist_ok=True)
+    database = f"sqlite:///{root / 'mlflow' / 'mlflow.db'}"
+    artifacts = str(root / "mlflow" / "artifacts")
+    listen = ["--host", HOST, "--port", port, "--workers", "1"]
+    return [*python, "mlflow", "server", *listen, "--backend-store-uri", database, "--artifacts-destination", artifacts]
+
+
+def _environment(root: Path, services: Services) -> dict[str, str]:
+    """What the servers and workers live in: the caller's environment without the caller's own Prefect and MLflow settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    scripts = str(Path(sys.executable).parent)
+    return {
+        **inherited,
+        **environment(root, services),
+        "PATH": f"{scripts}{os.pathsep}{inherited.get('PATH', os.defpath)}",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes and 2 GB otherwise
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "NO_PROXY": ",".join(filter(None, (inherited.get("NO_PROXY"), HOST, "localhost"))),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _deploy(root: Path, deployments: Path) -> None:
+    services = read_services(root)
+    digest = hashlib.sha256(deployments.read_bytes() + str(HOME).encode()).hexdigest()
+    if services.deployed == digest:
+        return
+    api = PrefectApi(environment(root, services)["PREFECT_API_URL"])
+    for pool in pools_named_in(deployments):
+        _ensure_pool(api, pool)
+    command = [sys.executable, "-m", "prefect", "deploy", "--all", "--prefect-file", str(deployments)]
+    done = subprocess.run(
+        command, cwd=HOME, env=_environment(root, services), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    log = root / "logs" / "deploy.log"
+    log.write_text(done.stdout + done.stderr)
+    if done.returncode != 0:
+        raise DidNotStart(f"`prefect deploy` of {deployments} failed; its output: {log}")
+    _write_services(root, replace(services, deployed=digest))
+
+
+def pools_named_in(deployments: Path) -> list[str]:
+    """The work pools that a prefect.yaml mentions."""
+    table = yaml.safe_load(deployments.read_text())
+    return sorted({each["work_pool"]["name"] for each in table["deployments"]})
+
+
+def _ensure_pool(api: PrefectApi, pool: str) -> None:
+    """A pool nobody made is a pool of local processes; make one of another type with `prefect work-pool create` first."""
+    if not api.pool_exists(pool):
+        api.create_process_pool(pool)
+
+
+def _start_worker(root: Path, pool: str) -> None:
+    services = read_services(root)
+    name = f"worker {pool}"
+    if services.find(name):
+        return
+    api = PrefectApi(environment(root, services)["PREFECT_API_URL"])
+    _ensure_pool(api, pool)
+    worker = f"{pool}-{os.getpid()}-{int(time.time())}"  # a name of its own: a heartbeat under it is this worker's
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", worker]
+    started = start(name, command, _environment(root, services), root, root / "logs" / f"worker-{pool}.log")
+    kept = tuple(each for each in services.running if each.name != name)
+    _write_services(root, replace(services, running=(*kept, started)))
+    wait_for(started, lambda: any(each["name"] == worker for each in api.workers(pool)), _START_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
