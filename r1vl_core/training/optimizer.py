@@ -1,0 +1,48 @@
+"""AdamW over the trained parameters, gradients summed over processes, clipped updates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from r1vl_core.training.processes import num_processes
+
+
+def adamw(model: torch.nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW over the parameters that require a gradient; biases and norms are not decayed."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def sum_gradients(model: torch.nn.Module, accelerator: Any) -> None:
+    """Sum gradients over processes. Each process divides its loss by the count of all, so the sum is what one process would have."""
+    if num_processes(accelerator) == 1:
+        return
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch.cat([parameter.grad.flatten() for parameter in trained if parameter.grad is not None])
+    torch.distributed.all_reduce(flat)
+    for parameter, summed in zip(trained, flat.split([parameter.numel() for parameter in trained]), strict=True):
+        parameter.grad = summed.view_as(parameter).clone()
+
+
+def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, learning_rate: float, max_grad_norm: float) -> float:
+    """Clip, step at `learning_rate`, clear the gradients; the norm before clipping.
+
+    Raises FloatingPointError when the norm is not finite: one more step would spoil every weight.
+    """
+    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm))
+    if not torch.isfinite(torch.tensor(norm)):
+        raise FloatingPointError(f"the gradient norm is {norm}; the last checkpoint is from before this step")
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm

@@ -1,0 +1,130 @@
+"""Warm-up: supervised fine-tuning on reasoning paths, with the loss on the path's tokens only (paper, section 3.1)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from r1vl_core.config import Warmup
+from r1vl_core.policy.batch import pad_rows, prompt_positions, split_by_budget
+from r1vl_core.policy.logprobs import score_rows
+from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.report import Report
+from r1vl_core.training import optimizer as optimizers
+from r1vl_core.training.checkpoint import Checkpoints
+from r1vl_core.training.order import draw, subset
+from r1vl_core.training.processes import my_share, sum_over_processes
+from r1vl_core.training.run import run_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A prompt with the path (C,) to learn, its end token included.
+
+    >>> Example.__slots__
+    ('prompt', 'path')
+    """
+
+    prompt: Prompt
+    path: Tensor
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples encoded when they are needed: `get(i)` makes the i-th, for i below `num_examples`.
+
+    >>> Examples.in_memory([]).num_examples
+    0
+    """
+
+    get: Callable[[int], Example]
+    num_examples: int
+
+    @classmethod
+    def in_memory(cls, examples: Sequence[Example]) -> Examples:
+        """Examples that are all encoded already."""
+        return cls(examples.__getitem__, len(examples))
+
+
+def train(
+    policy: Policy,
+    examples: Examples,
+    settings: Warmup,
+    *,
+    seed: int,
+    work_dir: Path | None,
+    token_budget: int,
+    accelerator: Any = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Report]:
+    """Train `policy` in place, one report an optimiser step; resumes from the newest whole checkpoint in `work_dir`.
+
+    The loss is the mean over the path tokens of all questions of a step, however the step is split into micro-batches of
+    `token_budget` tokens or over processes. `should_stop` is asked after every step: if true the state is saved and training
+    returns. Reports of steps taken before a resume are not yielded again; `checkpoint.read_reports(work_dir)` has them all.
+    """
+    if examples.num_examples == 0:
+        raise ValueError("warm-up was given no examples; every question was rejected, or the sources are empty")
+    used = subset(examples.num_examples, settings.max_questions, seed=seed)
+    num_drawn = max(1, round(settings.num_epochs * len(used)))
+    num_steps = math.ceil(num_drawn / settings.batch_size)
+    if settings.freeze_vision:
+        policy.model.model.visual.requires_grad_(False)
+    optimizer = optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay)
+
+    def take_step(step: int) -> Report:
+        started = time.monotonic()
+        first = step * settings.batch_size
+        drawn = draw(len(used), first, min(first + settings.batch_size, num_drawn), seed=seed)
+        batch = [examples.get(used[index]) for index in my_share(drawn, accelerator)]
+        rate = settings.learning_rate * cosine(step, num_steps, settings.warmup_ratio)
+        measured = backward(policy, batch, token_budget, accelerator)
+        grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
+        seconds = time.monotonic() - started
+        metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
+        return Report(step + 1, num_steps, metrics)
+
+    run = {"stage": "warmup", "seed": seed, "num_examples": examples.num_examples, **settings.model_dump(exclude={"save_every"})}
+    checkpoints = Checkpoints(work_dir, run) if work_dir else None
+    policy.model.train()
+    yield from run_steps(take_step, num_steps, checkpoints, settings.save_every, policy.model, optimizer, accelerator, should_stop)
+    policy.model.eval()
+
+
+def backward(policy: Policy, batch: Sequence[Example], token_budget: int, accelerator: Any = None) -> dict[str, float]:
+    """Add the gradient of the mean loss over the batch's path tokens; loss, token accuracy and token count of all processes."""
+    (num_tokens,) = sum_over_processes([float(sum(len(example.path) for example in batch))], accelerator)
+    loss, num_right = 0.0, 0.0
+    for indices in split_by_budget([len(example) for example in batch], token_budget):
+        some = [batch[index] for index in indices]
+        prompts = [example.prompt for example in some]
+        rows = pad_rows(policy, prompts, [prompt_positions(policy, prompt) for prompt in prompts], [example.path for example in some])
+        scores = score_rows(policy, rows, mask_forbidden=False)
+        part = -scores.logprobs.sum() / num_tokens
+        part.backward()
+        loss += part.item()
+        num_right += scores.is_top.sum().item()
+    optimizers.sum_gradients(policy.model, accelerator)
+    loss, num_right = sum_over_processes([loss, num_right], accelerator)
+    return {"loss": loss, "token_accuracy": num_right / num_tokens, "tokens": num_tokens}
+
+
+def cosine(step: int, num_steps: int, warmup_ratio: float) -> float:
+    """Share of the peak learning rate at `step` (from 0): a linear rise, then a cosine down to 0 after the last step.
+
+    >>> [round(cosine(step, 4, 0.25), 2) for step in range(4)]
+    [1.0, 1.0, 0.75, 0.25]
+    """
+    num_rising = math.ceil(num_steps * warmup_ratio)
+    if step < num_rising:
+        return (step + 1) / num_rising
+    return 0.5 * (1 + math.cos(math.pi * (step - num_rising) / (num_steps - num_rising)))
