@@ -38,43 +38,28 @@ class Example:
         return len(self.prompt) + len(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Examples encoded when they are needed: `get(i)` makes the i-th, for i below `num_examples`.
-
-    >>> Examples.in_memory([]).num_examples
-    0
-    """
-
-    get: Callable[[int], Example]
-    num_examples: int
-
-    @classmethod
-    def in_memory(cls, examples: Sequence[Example]) -> Examples:
-        """Examples that are all encoded already."""
-        return cls(examples.__getitem__, len(examples))
-
-
 def train(
     policy: Policy,
-    examples: Examples,
-    settings: Warmup,
+    get_example: Callable[[int], Example],
     *,
+    num_examples: int,
+    settings: Warmup,
     seed: int,
-    work_dir: Path | None,
-    token_budget: int,
+    work_dir: Path | None = None,
+    token_budget: int = 2048,
     accelerator: Any = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Report]:
     """Train `policy` in place, one report an optimiser step; resumes from the newest whole checkpoint in `work_dir`.
 
+    `get_example(i)` encodes the i-th of `num_examples` when its turn comes, so that pictures need not be held in memory.
     The loss is the mean over the path tokens of all questions of a step, however the step is split into micro-batches of
     `token_budget` tokens or over processes. `should_stop` is asked after every step: if true the state is saved and training
     returns. Reports of steps taken before a resume are not yielded again; `checkpoint.read_reports(work_dir)` has them all.
     """
-    if examples.num_examples == 0:
+    if num_examples == 0:
         raise ValueError("warm-up was given no examples; every question was rejected, or the sources are empty")
-    used = subset(examples.num_examples, settings.max_questions, seed=seed)
+    used = subset(num_examples, settings.max_questions, seed=seed)
     num_drawn = max(1, round(settings.num_epochs * len(used)))
     num_steps = math.ceil(num_drawn / settings.batch_size)
     if settings.freeze_vision:
@@ -85,7 +70,7 @@ def train(
         started = time.monotonic()
         first = step * settings.batch_size
         drawn = draw(len(used), first, min(first + settings.batch_size, num_drawn), seed=seed)
-        batch = [examples.get(used[index]) for index in my_share(drawn, accelerator)]
+        batch = [get_example(used[index]) for index in my_share(drawn, accelerator)]
         rate = settings.learning_rate * cosine(step, num_steps, settings.warmup_ratio)
         measured = backward(policy, batch, token_budget, accelerator)
         grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
@@ -93,7 +78,7 @@ def train(
         metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
         return Report(step + 1, num_steps, metrics)
 
-    run = {"stage": "warmup", "seed": seed, "num_examples": examples.num_examples, **settings.model_dump(exclude={"save_every"})}
+    run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.model_dump(exclude={"save_every"})}
     checkpoints = Checkpoints(work_dir, run) if work_dir else None
     policy.model.train()
     yield from run_steps(take_step, num_steps, checkpoints, settings.save_every, policy.model, optimizer, accelerator, should_stop)
