@@ -24,6 +24,7 @@ import yaml
 from flows.prefect_api import PrefectApi
 from flows.processes import HOST, DidNotStart, Recorded, choose_port, find, start, stop, wait_for
 from flows.runtime import HOME, ready_root
+from tasks.files import write_atomically
 from tasks.locks import locked
 
 LOCAL_POOL = "r1vl-local"
@@ -72,13 +73,7 @@ def read_services(root: Path) -> Services:
 
 
 def _write_services(root: Path, services: Services) -> None:
-    draft = root / f"services.json.{os.getpid()}"
-    draft.write_text(
-        json.dumps(
-            {"running": [asdict(each) for each in services.running], "ports": dict(services.ports), "deployed": services.deployed}, indent=1
-        )
-    )
-    draft.replace(root / "services.json")
+    write_atomically(root / "services.json", json.dumps(asdict(services), indent=1))
 
 
 def is_up(root: Path) -> bool:
@@ -136,12 +131,25 @@ def up(
         return read_services(root)
 
 
-def down(root: Path) -> list[str]:
-    """End the recorded processes and no others, the workers first; returns the names of those that still ran."""
+def up_for_runs(root: Path) -> Services:
+    """Bring up the two servers alone, for runs in the caller's own process."""
+    ready_root(root)
+    with locked(root / "services.lock"):
+        _start_servers(root, {"prefect": None, "mlflow": None})
+        return read_services(root)
+
+
+def down(root: Path, *, unless_worker: bool = False) -> list[str]:
+    """End the recorded processes and no others, the workers first; returns the names of those that still ran.
+
+    `unless_worker` leaves everything as it is where a worker runs: somebody called `up`.
+    """
     if not (root / "services.json").exists():
         return []
     with locked(root / "services.lock"):
         services = read_services(root)
+        if unless_worker and any(_kind(each.name) == "worker" and find(each) for each in services.running):
+            return []
         ended = [each.name for each in reversed(services.running) if stop(each, _GRACE_S[_kind(each.name)])]
         _write_services(root, replace(services, running=()))
     return ended

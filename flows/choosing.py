@@ -1,0 +1,59 @@
+"""Which preset, with what laid over it: names, files and `--set` as people give them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from r1vl_core.config import Preset, load_preset
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def preset_names() -> list[str]:
+    """The bundled presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def choose(preset: str, overrides: Mapping[str, Any] | None = None, seed: int | None = None) -> Preset:
+    """The preset of this name, or in this TOML file, with dotted overrides ("stepgrpo.alpha": 0.2) and a seed laid over it.
+
+    Raises ValueError naming the preset, the file or the key, and the cure.
+    """
+    return load_preset(_file_of(preset), dict(overrides or {}), seed)
+
+
+def _file_of(preset: str) -> Path:
+    if preset.endswith(".toml") or "/" in preset:
+        return Path(preset)
+    if preset not in preset_names():
+        raise ValueError(f"no preset named {preset!r}; there are {', '.join(preset_names())}, or give the path of a .toml file")
+    return PRESETS / f"{preset}.toml"
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Turn `key=value` texts into overrides; a value is read as JSON where it is JSON, and is text otherwise.
+
+    Raises ValueError for a text without "=" and for a key given twice.
+
+    >>> parse_settings(["stepgrpo.alpha=0.2", "model=./checkpoint"])
+    {'stepgrpo.alpha': 0.2, 'model': './checkpoint'}
+    """
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--set {setting}: write it as key=value, for example --set stepgrpo.alpha=0.2")
+        if key in overrides:
+            raise ValueError(f"--set {key} is given twice")
+        overrides[key] = _value(value)
+    return overrides
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,64 @@
+"""`r1vl run`: the same flow in this process, on the local servers where they run, else on servers for the time of the run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flows import servers
+from flows.results import print_result, read_result
+from flows.runtime import ready_root
+from flows.submitting import WRONG_INPUT
+
+
+def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
+    """Run the flow with these parameters and print its result; raises ValueError for the user's mistake, RuntimeError for a failure."""
+    ready_root(root)
+    with _servers_for_a_run(root) as environment:
+        os.environ.update(environment)  # before prefect is imported: it reads its settings once
+        from flows.pipeline import r1vl
+
+        state = r1vl(**parameters, return_state=True)
+        if not state.is_completed():
+            _complain(state)
+        result = read_result(root, str(state.state_details.flow_run_id))
+    print_result(Console(), result, {"report": result.report} if result.report else {})
+
+
+def _complain(state: Any) -> None:
+    message = state.message or state.name
+    if state.name == WRONG_INPUT:
+        raise ValueError(message)
+    print(f"r1vl: {state.name}: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+@contextmanager
+def _servers_for_a_run(root: Path) -> Iterator[dict[str, str]]:
+    """The environment to run the flow in. Servers begun for runs end with the last of them, unless `r1vl up` took them over."""
+    users = os.open(root / "run-users.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        services = servers.up_for_runs(root)
+        try:
+            yield servers.environment(root, services)
+        finally:
+            if _is_last(users):
+                servers.down(root, unless_worker=True)
+    finally:
+        os.close(users)
+
+
+def _is_last(users: int) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

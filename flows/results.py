@@ -1,0 +1,134 @@
+"""What a pipeline run came to: one small JSON file a run, the table a person reads, and `r1vl results --json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tasks.files import write_atomically
+
+POLICIES = {"warmup": "warm-up", "stepgrpo": "StepGRPO"}
+"""The two policies that are compared, by the names results.json gives them, with the names people read."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage of a run: `state` is "built" or "cached", `seconds` what it took in this run.
+
+    >>> StageResult("cached", 0.4, "3f2a", "9bc1").state
+    'cached'
+    """
+
+    state: str
+    seconds: float
+    key: str
+    digest: str
+    mlflow_url: str | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A pipeline run, whole or up to a stage. `scores` holds evaluate's summary of each policy, by name; `report` is the page's path.
+
+    >>> RunResult("1", "tiny", 0, "COMPLETED", {"curate": StageResult("built", 3.2, "3f2a", "9bc1")}).stages["curate"].seconds
+    3.2
+    """
+
+    run_id: str
+    preset: str
+    seed: int
+    state: str
+    stages: Mapping[str, StageResult]
+    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    report: str | None = None
+    mlflow_url: str | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """The JSON object that `r1vl results --json` prints; the scores stand at the top, under the policies' names."""
+        rest = asdict(self)
+        scores = rest.pop("scores")
+        return {**scores, **rest}
+
+    @classmethod
+    def from_plain(cls, table: Mapping[str, Any]) -> RunResult:
+        """The result that `as_plain` described. Raises KeyError or TypeError for anything else."""
+        rest = dict(table)
+        scores = {name: rest.pop(name) for name in POLICIES if name in rest}
+        stages = {name: StageResult(**stage) for name, stage in rest.pop("stages").items()}
+        return cls(stages=stages, scores=scores, **rest)
+
+
+def save_result(root: Path, result: RunResult, *, is_last: bool) -> Path:
+    """Keep the result under root/runs; `is_last` makes it the one that `r1vl results` shows."""
+    folder = root / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result.as_plain(), indent=1)
+    write_atomically(folder / f"{result.run_id}.json", text)
+    if is_last:
+        write_atomically(folder / "last.json", text)
+    return folder / f"{result.run_id}.json"
+
+
+def read_result(root: Path, run_id: str = "last") -> RunResult:
+    """The last result, or that of one run. Raises ValueError when there is none, or when the file is no result."""
+    path = root / "runs" / f"{run_id}.json"
+    try:
+        return RunResult.from_plain(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ValueError(f"no result at {path}; run the pipeline first: `r1vl run tiny` or `make run`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no result of ours ({error}); run the pipeline again") from None
+
+
+def scores_in(evaluation: Path) -> dict[str, dict[str, Any]]:
+    """The summary of each policy from the artifact of evaluate (its summary.json)."""
+    table = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
+    return {name: table[name] for name in POLICIES if name in table}
+
+
+def print_result(console: Console, result: RunResult, links: Mapping[str, str]) -> None:
+    """The final table: both policies, then the stages, then where to look further."""
+    if result.scores:
+        console.print(_scores_table(result))
+    console.print(_stages_table(result))
+    for name, link in links.items():
+        console.print(f"  {name:<8} {link}", soft_wrap=True, highlight=False)
+
+
+def _scores_table(result: RunResult) -> Table:
+    table = Table(title=f"Held-out questions, preset {result.preset}, seed {result.seed}", title_justify="left")
+    for name in ("policy", "accuracy", "95 % interval", "questions", "mean StepRAR", "mean StepRVR"):
+        table.add_column(name, justify="left" if name == "policy" else "right")
+    for name, shown in POLICIES.items():
+        if name in result.scores:
+            score = result.scores[name]
+            low, high = score["interval"]
+            means = [_number(score.get(mean)) for mean in ("mean_step_rar", "mean_step_rvr")]
+            questions = f"{score['num_questions']}" + (" (partial)" if score.get("partial") else "")
+            table.add_row(shown, _percent(score["accuracy"]), f"{_percent(low)} – {_percent(high)}", questions, *means)
+    return table
+
+
+def _stages_table(result: RunResult) -> Table:
+    table = Table(title="Stages", title_justify="left")
+    for name in ("stage", "state", "seconds", "key"):
+        table.add_column(name, justify="right" if name == "seconds" else "left")
+    for name, stage in result.stages.items():
+        table.add_row(name, stage.state, f"{stage.seconds:.1f}", stage.key[:12])
+    table.add_section()
+    table.add_row("total", "", f"{sum(stage.seconds for stage in result.stages.values()):.1f}", "")
+    return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,124 @@
+"""A flow run seen from a terminal: its stages, where each stands, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from flows.prefect_api import TERMINAL, PrefectApi
+from flows.progress import artifact_key, duration
+
+_POLL_S = 1.0
+_MARKS = {"Completed": "✓", "Cached": "=", "Running": "›", "Failed": "✗", "Crashed": "✗", "Cancelled": "✗"}
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """One stage as Prefect shows it; `percent` (0–100) and `line` come from its progress artifact.
+
+    >>> StageView("warmup", "Running", 12.0, 30.0, "step 3/10").state
+    'Running'
+    """
+
+    stage: str
+    state: str
+    seconds: float
+    percent: float | None = None
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A flow run at one moment; `state_type` is one of Prefect's (RUNNING, COMPLETED, …).
+
+    >>> RunView("RUNNING", "", ()).is_over
+    False
+    """
+
+    state_type: str
+    message: str
+    stages: tuple[StageView, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return self.state_type in TERMINAL
+
+
+def look(api: PrefectApi, flow_run_id: str) -> RunView:
+    """The run as it stands now, with the stages it placed on other deployments."""
+    run = api.flow_run(flow_run_id)
+    children = [child["id"] for child in api.children(flow_run_id)]
+    artifacts = {each["key"]: each for each in api.artifacts(flow_run_id, *children) if each["type"] == "progress"}
+    # Prefect shows each run on another deployment as a task run too, named flow/deployment; the stage stands there already
+    tasks = [task for task in api.task_runs(flow_run_id) if "/" not in task["name"] and task.get("start_time")]
+    tasks.sort(key=lambda task: task["start_time"])
+    state = run.get("state") or {}
+    return RunView(state.get("type", "PENDING"), state.get("message") or "", tuple(_stage(task, artifacts) for task in tasks))
+
+
+def _stage(task: dict[str, Any], artifacts: dict[str, dict[str, Any]]) -> StageView:
+    shown = artifacts.get(artifact_key(task["name"]))
+    seconds = float(task.get("total_run_time") or task.get("estimated_run_time") or 0.0)
+    percent, line = (float(shown["data"]), shown["description"] or "") if shown else (None, "")
+    return StageView(task["name"], task["state_name"] or "Pending", seconds, percent, line)
+
+
+def follow(api: PrefectApi, flow_run_id: str, console: Console) -> RunView:
+    """Show the run until it is over: a live table on a terminal, a line a change elsewhere."""
+    if not console.is_terminal:
+        return _print_changes(_views(api, flow_run_id), console)
+    started = time.monotonic()
+    with Live(console=console, refresh_per_second=4, transient=False) as live:
+        for view in _views(api, flow_run_id):
+            live.update(_draw(view, time.monotonic() - started))
+    return view
+
+
+def _views(api: PrefectApi, flow_run_id: str) -> Iterator[RunView]:
+    while True:
+        view = look(api, flow_run_id)
+        yield view
+        if view.is_over:
+            return
+        time.sleep(_POLL_S)
+
+
+def _print_changes(views: Iterator[RunView], console: Console) -> RunView:
+    said: dict[str, str] = {}
+    spoke: dict[str, float] = {}
+    for view in views:
+        for stage in view.stages:
+            now = time.monotonic()
+            head = f"{stage.stage}: {stage.state}"
+            line = f"{head} · {stage.line}" if stage.line and stage.state == "Running" else head
+            changed_state = not said.get(stage.stage, "").startswith(head)
+            if changed_state or (line != said[stage.stage] and now - spoke[stage.stage] >= 10):
+                said[stage.stage], spoke[stage.stage] = line, now
+                console.print(line, highlight=False, soft_wrap=True)
+    return view
+
+
+def _draw(view: RunView, seconds: float) -> Group:
+    table = Table.grid(padding=(0, 1))
+    for stage in view.stages:
+        percent = 100.0 if stage.state in ("Completed", "Cached") else stage.percent
+        bar = ProgressBar(total=100, completed=percent or 0, width=24, pulse=percent is None and stage.state == "Running")
+        line = stage.line if stage.state == "Running" else ""
+        table.add_row(
+            _MARKS.get(stage.state, " "),
+            stage.stage,
+            bar,
+            stage.state,
+            duration(stage.seconds),
+            Text(line, overflow="ellipsis", no_wrap=True),
+        )
+    return Group(table, Text(f"  {view.state_type.lower()} · {duration(seconds)}", style="dim"))

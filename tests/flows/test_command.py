@@ -1,0 +1,62 @@
+"""The r1vl command: quick help, one line and status 2 for the user's mistakes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def r1vl(*arguments: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "R1VL_ROOT": str(root), "COLUMNS": "100", **environment}
+    return subprocess.run([sys.executable, "-m", "flows", *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: Path) -> None:
+    code = "import sys; import flows.__main__ as command; print(sorted({'torch', 'prefect', 'mlflow', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+    text = r1vl("--help", root=tmp_path).stdout
+    for command in ("run", "env", "plan", "up", "down", "world", "tiny-base", "results", "ask", "doctor", "submit"):
+        assert f"\n  {command} " in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "huge"], "r1vl: no preset named 'huge'; there are "),
+        (["run", "r1vl-2b", "--set", "stepgrpo.alfa=1"], "stepgrpo.alfa: no such setting"),
+        (["run", "r1vl-2b", "--set", "alpha"], "write it as key=value"),
+        (["plan", "./none.toml"], "none.toml: no such file"),
+        (["env"], "start them with `r1vl up`"),
+        (["results", "--json"], "run the pipeline first"),
+        (["ask", "--image", "none.png", "how many?"], "none.png"),
+        (["up", "--prefect-port", "70000"], "70000"),
+        (["fly"], "fly"),
+    ],
+)
+def test_a_mistake_is_said_in_one_line_with_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = r1vl(*arguments, root=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    done = r1vl("down", root=tmp_path, R1VL_NUM_PROCESSES="many")
+    assert done.returncode == 2
+    assert "R1VL_NUM_PROCESSES" in done.stderr
+
+
+def test_a_root_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = r1vl("up", root=tmp_path / "file")
+    assert done.returncode == 2
+    assert "cannot write to the root" in done.stderr
+
+
+def test_down_without_servers_is_no_error(tmp_path: Path) -> None:
+    assert r1vl("down", root=tmp_path).stdout == "nothing was running\n"
