@@ -1,0 +1,237 @@
+"""Curated questions in DuckDB: one file, written once, read by many.
+
+A database is built by one writer under its final name inside a folder that nobody reads yet (the store renames the folder), then
+checkpointed and closed: no write-ahead file stays behind. Everybody else opens it read-only. Two builds of the same rows differ in
+their bytes, so identity is `content_digest`, never a hash of the file. The SQL stands in `schema.sql` and `steps.sql`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars
+
+from r1vl_core.config import Source
+from r1vl_core.records import SCHEMA_VERSION, Question, Rejected
+
+TABLES = ("meta", "sources", "questions", "reasoning_paths", "key_steps", "rejected")
+"""Every table, in the order their digests are joined."""
+
+_BATCH_ROWS = 20_000
+_PLAIN = polars.String()
+_CHOICES = polars.List(polars.Struct({"letter": polars.String(), "text": polars.String()}))
+# The columns of a frame are named and typed here, so that an empty one has them too.
+_COLUMNS: dict[str, dict[str, polars.DataType]] = {
+    "sources": {"position": polars.Int32(), "name": _PLAIN, "file": _PLAIN, "licence": _PLAIN},
+    "questions": {
+        "position": polars.Int32(),
+        **dict.fromkeys(("id", "source", "image", "image_sha256", "text"), _PLAIN),
+        "choices": _CHOICES,
+        "answer": _PLAIN,
+    },
+    "reasoning_paths": {"position": polars.Int32(), "question_id": _PLAIN, "text": _PLAIN},
+    "key_steps": {"position": polars.Int32(), "question_id": _PLAIN, "number": polars.Int32(), "forms": polars.List(_PLAIN)},
+    "rejected": {"position": polars.Int32(), "source": _PLAIN, "row": polars.Int64(), **dict.fromkeys(("reason", "detail", "raw"), _PLAIN)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many rows a database holds; accepted and rejected together are the records that were read.
+
+    >>> Counts(num_accepted=2, num_rejected=1, num_key_steps=0, rejected_by_reason={"duplicate": 1}).num_read
+    3
+    """
+
+    num_accepted: int
+    num_rejected: int
+    num_key_steps: int
+    accepted_by_source: dict[str, int] = field(default_factory=dict)
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def num_read(self) -> int:
+        """Records read: every one of them became a question or a rejected row."""
+        return self.num_accepted + self.num_rejected
+
+
+def write_curated(path: Path, questions: Iterable[Question], rejected: Iterable[Rejected], sources: Sequence[Source]) -> None:
+    """Write a new database: questions and rejected rows in the order given, sources without their folders.
+
+    Raises ValueError when `path` exists already, OSError when it cannot be written (no permission, disk full); then nothing is left.
+    """
+    rows = [(position, source.name, source.path.name, source.licence) for position, source in enumerate(sources)]
+    _write(path, questions, rejected, rows)
+
+
+def write_key_steps(path: Path, questions: Iterable[Question], rejected: Iterable[Rejected] = ()) -> None:
+    """Write a new database of questions with their key steps; `rejected` are those whose extraction failed. Raises as `write_curated`."""
+    _write(path, _with_key_steps(questions), rejected, [])
+
+
+def read_questions(path: Path) -> list[Question]:
+    """All questions in stored order, with their reference paths and, where there are any, key steps. Raises ValueError."""
+    with _reading(path) as connection:
+        return [_question(row) for row in connection.execute(_step("read_questions")).fetchall()]
+
+
+def read_rejected(path: Path) -> list[Rejected]:
+    """All rejected rows in stored order. Raises ValueError."""
+    with _reading(path) as connection:
+        return [Rejected(*row) for row in connection.execute(_step("read_rejected")).fetchall()]
+
+
+def counts(path: Path) -> Counts:
+    """Totals, accepted questions by source and rejected rows by reason. Raises ValueError."""
+    with _reading(path) as connection:
+        num_accepted, num_rejected, num_key_steps = _one(connection, "totals")
+        by_source = dict(connection.execute(_step("accepted_by_source")).fetchall())
+        by_reason = dict(connection.execute(_step("rejected_by_reason")).fetchall())
+        return Counts(num_accepted, num_rejected, num_key_steps, by_source, by_reason)
+
+
+def query(path: Path, sql: str) -> polars.DataFrame:
+    """The rows of a SELECT on a database; it is open read-only and no other file can be reached. Raises ValueError."""
+    with _reading(path) as connection:
+        try:
+            relation = connection.sql(sql)
+            return polars.DataFrame() if relation is None else relation.pl()
+        except duckdb.Error as error:
+            raise ValueError(f"query on {path.name}: {error}") from None
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a database's rows in stored order: equal for equal contents, whatever the file's bytes. Raises ValueError."""
+    with _reading(path) as connection:
+        digests = [f"{table} {_one(connection, f'digest_{table}')[0]}" for table in TABLES]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _write(path: Path, questions: Iterable[Question], rejected: Iterable[Rejected], sources: list[tuple[Any, ...]]) -> None:
+    if path.exists():
+        raise ValueError(f"{path} exists already; a database is written once, under a new name")
+    try:
+        with duckdb.connect(str(path)) as connection:
+            # One transaction: whoever opens the file of a killed build finds no tables, never half of the rows.
+            connection.begin()
+            _fill(connection, questions, rejected, sources)
+            connection.commit()
+            connection.execute("CHECKPOINT")
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".wal").unlink(missing_ok=True)
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            raise OSError(f"cannot write {path}: {error}") from error
+        raise
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection, questions: Iterable[Question], rejected: Iterable[Rejected], sources: list[tuple[Any, ...]]
+) -> None:
+    connection.execute(_step("tables"))
+    connection.execute(_step("insert_meta"), [SCHEMA_VERSION])
+    _insert(connection, "sources", sources)
+    for start, batch in _batches(questions):
+        _insert_questions(connection, start, batch)
+    for start, batch in _batches(rejected):
+        _insert(connection, "rejected", [(start + i, r.source, r.row, r.reason, r.detail, r.raw) for i, r in enumerate(batch)])
+    connection.execute(_step("views"))
+
+
+def _insert_questions(connection: duckdb.DuckDBPyConnection, start: int, batch: Sequence[Question]) -> None:
+    rows = [
+        (start + i, q.id, q.source, q.image, q.image_sha256, q.text, [{"letter": a, "text": b} for a, b in q.choices], q.answer)
+        for i, q in enumerate(batch)
+    ]
+    _insert(connection, "questions", rows)
+    _insert(connection, "reasoning_paths", [(start + i, q.id, q.reference_path) for i, q in enumerate(batch)])
+    steps = [(start + i, q.id, number, list(forms)) for i, q in enumerate(batch) for number, forms in enumerate(q.key_steps)]
+    _insert(connection, "key_steps", steps)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows through an Arrow frame: some forty times faster a row than one statement each."""
+    connection.register("batch", polars.DataFrame(rows, schema=_COLUMNS[table], orient="row"))
+    connection.execute(_step(f"insert_{table}"))
+    connection.unregister("batch")
+
+
+def _batches(rows: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
+    iterator, start = iter(rows), 0
+    while batch := list(islice(iterator, _BATCH_ROWS)):
+        yield start, batch
+        start += len(batch)
+
+
+def _with_key_steps(questions: Iterable[Question]) -> Iterator[Question]:
+    for question in questions:
+        assert question.key_steps, f"question {question.id} has no key steps; it belongs to the rejected rows"
+        yield question
+
+
+def _question(row: tuple[Any, ...]) -> Question:
+    *names, choices, answer, reference_path, key_steps = row
+    question_id, source, image, image_sha256, text = names
+    return Question(
+        id=question_id,
+        source=source,
+        image=image,
+        image_sha256=image_sha256,
+        text=text,
+        choices=tuple((choice["letter"], choice["text"]) for choice in choices),
+        answer=answer,
+        reference_path=reference_path,
+        key_steps=tuple(tuple(forms) for forms in key_steps or ()),
+    )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open read-only, cut off from all other files, and check the schema version."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such database; run the stage that makes it")
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+    except duckdb.Error as error:
+        raise ValueError(f"{path}: cannot be opened as a DuckDB database; run the stage that makes it again ({error})") from None
+    with connection:
+        try:
+            version = _one(connection, "schema_version")[0]
+            if version != SCHEMA_VERSION:
+                raise ValueError(
+                    f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}; run the stage that makes it again"
+                )
+            yield connection
+        except duckdb.CatalogException:
+            raise ValueError(f"{path}: a DuckDB database, but not a whole one of r1vl; run the stage that makes it again") from None
+        except duckdb.Error as error:
+            raise ValueError(f"{path}: the database is damaged; run the stage that makes it again ({error})") from error
+
+
+def _one(connection: duckdb.DuckDBPyConnection, step: str) -> tuple[Any, ...]:
+    # All rows, though there is one: DuckDB 2 streams, and a result that is not read to its end blocks the next statement.
+    (row,) = connection.execute(_step(step)).fetchall()
+    return tuple(row)
+
+
+@functools.cache
+def _steps() -> dict[str, str]:
+    """The named steps of both .sql files: name to statement(s)."""
+    folder = resources.files(__package__)
+    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("schema.sql", "steps.sql"))
+    _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _step(name: str) -> str:
+    return _steps()[name]

@@ -1,0 +1,227 @@
+"""Pictures of training records: found inside their folder, decoded whole, measured, and named by their pixels.
+
+Nothing here trusts a file: the path must stay below its root, the format must be one of a few, the size is checked before the
+pixels are decoded, and every picture is decoded to its end once, so that no trainer meets a broken one hours later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import multiprocessing
+import os
+import stat
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+# Importing a format's plugin is what makes it known to Pillow.
+_PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin)
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""Formats that are opened; Pillow's others (some of which start programs) are refused."""
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""Bytes; a larger file is refused before it is read."""
+
+# What Pillow's decoders raise on damaged data, found by damaging files of every format (see the tests).
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+# EXIF orientation to what sets the picture upright; 1 is upright already.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What a picture must keep: pixels of its shorter side, and of its whole area.
+
+    >>> ImageLimits(min_side=28, max_pixels=50_000_000).min_side
+    28
+    """
+
+    min_side: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """A picture that decodes: its size in pixels (upright), SHA-256 of the file, and of the RGB pixels.
+
+    >>> CheckedImage(path="1.png", width=56, height=56, file_sha256="ab", pixel_sha256="cd").width
+    56
+    """
+
+    path: str
+    width: int
+    height: int
+    file_sha256: str
+    pixel_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageProblem:
+    """Why a picture cannot be used. `reason` is image_outside_root, missing_image, broken_image, image_too_large or image_too_small.
+
+    >>> ImageProblem(path="../1.png", reason="image_outside_root", detail="'..' in the path").reason
+    'image_outside_root'
+    """
+
+    path: str
+    reason: str
+    detail: str
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; `reason` as in `ImageProblem`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def find_image(root: Path, relative: str) -> Path:
+    """The file that a record's path names below `root`. Raises PictureError (image_outside_root, missing_image)."""
+    parts = PurePosixPath(relative)
+    if parts.is_absolute() or os.path.isabs(relative):
+        raise PictureError("image_outside_root", f"{relative!a:.200} is an absolute path")
+    if ".." in parts.parts:
+        raise PictureError("image_outside_root", f"{relative!a:.200} climbs out of its folder")
+    try:
+        found = Path(os.path.realpath(root / relative))
+        is_file = stat.S_ISREG(found.stat().st_mode) if found.is_relative_to(os.path.realpath(root)) else None
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL or half of a surrogate pair, which no file name can hold.
+        raise PictureError("missing_image", f"{relative!a:.200}: {_plain(error)}") from None
+    if is_file is None:
+        raise PictureError("image_outside_root", f"{relative!a:.200} is a link out of the image folder")
+    if not is_file:
+        raise PictureError("missing_image", f"{relative!a:.200} is not a file")
+    return found
+
+
+def load_image(path: Path, max_pixels: int) -> Image.Image:
+    """Read a picture: upright, RGB, decoded to its end. Raises PictureError naming what is wrong with it."""
+    return decode_image(_read(path), max_pixels)
+
+
+def decode_image(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode a file's bytes: upright (EXIF), RGB. Raises PictureError (broken_image, image_too_large)."""
+    try:
+        with _bombs_as_errors(max_pixels), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise PictureError("image_too_large", f"{image.width} x {image.height} pixels; the limit is {max_pixels}")
+            image.load()
+            return _as_rgb(_upright(image))
+    except PictureError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureError("image_too_large", f"a multiple of the pixels allowed; the limit is {max_pixels}") from None
+    except _DECODE_ERRORS as error:
+        raise PictureError("broken_image", _plain(error)) from None
+
+
+def digest_pixels(image: Image.Image) -> str:
+    """SHA-256 of an RGB picture's size and pixels: equal for equal pictures, whatever format they were stored in."""
+    assert image.mode == "RGB", image.mode
+    return hashlib.sha256(f"RGB {image.width} {image.height} ".encode() + image.tobytes()).hexdigest()
+
+
+def check_image(root: Path, relative: str, limits: ImageLimits) -> CheckedImage | ImageProblem:
+    """Find, decode and measure one picture; what is wrong with it comes back as a value, never as an exception."""
+    try:
+        data = _read(find_image(root, relative))
+        image = decode_image(data, limits.max_pixels)
+    except PictureError as error:
+        return ImageProblem(relative, error.reason, error.detail)
+    if min(image.size) < limits.min_side:
+        return ImageProblem(relative, "image_too_small", f"{image.width} x {image.height} pixels; a side needs {limits.min_side}")
+    return CheckedImage(relative, image.width, image.height, hashlib.sha256(data).hexdigest(), digest_pixels(image))
+
+
+class ImageChecker:
+    """Checks pictures in a pool of `num_workers` processes (in this process when there is one); a context manager.
+
+    The pool starts when a batch is large enough to be worth it. What comes back never depends on the number of workers.
+    """
+
+    MIN_BATCH = 256
+    """Pictures; a pool's start costs about a second, as much as decoding some hundred small ones."""
+
+    def __init__(self, limits: ImageLimits, num_workers: int = 1) -> None:
+        self._limits = limits
+        self._num_workers = num_workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> ImageChecker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def check(self, pictures: Sequence[tuple[Path, str]]) -> list[CheckedImage | ImageProblem]:
+        """One result for each (root, relative path), in their order."""
+        if self._num_workers > 1 and self._pool is None and len(pictures) >= self.MIN_BATCH:
+            # Not fork: the caller may hold threads and locks of other libraries.
+            self._pool = ProcessPoolExecutor(self._num_workers, mp_context=multiprocessing.get_context("spawn"))
+        if self._pool is None:
+            return [check_image(root, relative, self._limits) for root, relative in pictures]
+        roots, relatives = zip(*pictures, strict=True) if pictures else ((), ())
+        return list(self._pool.map(check_image, roots, relatives, [self._limits] * len(roots), chunksize=32))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise PictureError("image_too_large", f"{path.name}: {size} bytes; the limit is {MAX_FILE_BYTES}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError("missing_image", f"{path.name}: no such file") from None
+    except OSError as error:
+        raise PictureError("broken_image", f"{path.name}: {_plain(error)}") from None
+
+
+@contextmanager
+def _bombs_as_errors(max_pixels: int) -> Iterator[None]:
+    """Pillow only warns above its own limit: make that an error, and let a larger limit of the user's stand."""
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks on odd metadata are no concern of ours
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Not Pillow's exif_transpose: it writes the metadata anew, which fails for damaged fields that do not matter here.
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow clips 16 bits to 8, which turns most such pictures white.
+        image = image.point(lambda value: value / 256).convert("L")
+    return image.convert("RGB")
+
+
+def _plain(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    # Pillow names the buffer by its address, which changes from run to run.
+    return "not a picture in a known format" if "cannot identify image file" in text else text

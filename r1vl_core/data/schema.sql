@@ -1,0 +1,70 @@
+-- The tables of curated.duckdb and key_steps.duckdb. `position` is the stored order, from 0.
+
+-- name: tables
+CREATE TABLE meta (
+    schema_version INTEGER NOT NULL
+);
+
+CREATE TABLE sources (
+    position INTEGER NOT NULL,
+    name     VARCHAR PRIMARY KEY,
+    file     VARCHAR NOT NULL,      -- the file's name; its folder is this machine's business and no content
+    licence  VARCHAR NOT NULL
+);
+
+CREATE TABLE questions (
+    position     INTEGER NOT NULL,
+    id           VARCHAR PRIMARY KEY,
+    source       VARCHAR NOT NULL,
+    image        VARCHAR NOT NULL,  -- relative to the source's image folder
+    image_sha256 VARCHAR NOT NULL,  -- of the file
+    text         VARCHAR NOT NULL,
+    choices      STRUCT(letter VARCHAR, "text" VARCHAR)[] NOT NULL,
+    answer       VARCHAR NOT NULL
+);
+
+CREATE TABLE reasoning_paths (
+    position    INTEGER NOT NULL,
+    question_id VARCHAR PRIMARY KEY,
+    text        VARCHAR NOT NULL
+);
+
+CREATE TABLE key_steps (
+    position    INTEGER NOT NULL,   -- of the question
+    question_id VARCHAR NOT NULL,
+    number      INTEGER NOT NULL,   -- of the key step within its question, from 0
+    forms       VARCHAR[] NOT NULL, -- equivalent ways to write it
+    PRIMARY KEY (question_id, number)
+);
+
+CREATE TABLE rejected (
+    position INTEGER NOT NULL,
+    source   VARCHAR NOT NULL,
+    "row"    BIGINT NOT NULL,       -- of the record in its source, from 0
+    reason   VARCHAR NOT NULL,
+    detail   VARCHAR NOT NULL,
+    raw      VARCHAR NOT NULL       -- the record as it was
+);
+
+-- name: views
+CREATE VIEW counts_by_source AS
+    SELECT source, sum(accepted)::BIGINT AS num_accepted, sum(rejected)::BIGINT AS num_rejected, count(*) AS num_read
+    FROM (
+        SELECT source, 1 AS accepted, 0 AS rejected FROM questions
+        UNION ALL
+        SELECT source, 0 AS accepted, 1 AS rejected FROM rejected
+    )
+    GROUP BY source
+    ORDER BY source;
+
+CREATE VIEW reject_reasons AS
+    SELECT source, reason, count(*) AS num_rejected
+    FROM rejected
+    GROUP BY source, reason
+    ORDER BY source, num_rejected DESC, reason;
+
+CREATE VIEW key_steps_per_question AS
+    SELECT q.position, q.id AS question_id, count(k.number) AS num_key_steps, coalesce(sum(len(k.forms)), 0)::BIGINT AS num_forms
+    FROM questions q LEFT JOIN key_steps k ON k.question_id = q.id
+    GROUP BY q.position, q.id
+    ORDER BY q.position;

@@ -1,0 +1,126 @@
+"""The user's text of a training record, taken apart: what is asked, and the choices offered.
+
+Records carry the question bare, after "Question:", or below a prompt template that repeats the section headers; image placeholders
+stand anywhere. What is stored is the question alone, so that one prompt of ours serves every source.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+IMAGE_PLACEHOLDER = "<image>"
+"""Stands for a picture in ShareGPT text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What is asked (`text`) and the (letter, text) pairs offered, in order; no choices for a free-form question.
+
+    >>> split_wording("<image>Question: How many?\\nChoices:\\nA: 12\\nB: 15")
+    Wording(text='How many?', choices=(('A', '12'), ('B', '15')))
+    """
+
+    text: str
+    choices: tuple[tuple[str, str], ...]
+
+
+def split_wording(user: str) -> Wording:
+    """Take a user's text apart. `text` comes out empty when nothing is asked."""
+    text = _without_template(user.replace(IMAGE_PLACEHOLDER, " ").replace("\r\n", "\n")).strip()
+    text = _CLOSING_INSTRUCTION.sub("", text).strip()
+    for read in (_choice_lines, _choices_in_a_line):
+        wording = read(text)
+        if wording is not None:
+            return wording
+    return Wording(text, ())
+
+
+def normalise(text: str) -> str:
+    """Text as it is compared: compatibility forms, case and spacing are no difference.
+
+    >>> normalise("How  MANY\\n？")
+    'how many ?'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+# Templates repeat the section headers; what follows the last one is the question.
+_TEMPLATE_END = re.compile(r"^[ \t]*###[ \t]*The final answer is[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_TEMPLATE_SIGN = re.compile(r"^[ \t]*###[ \t]*Image Description", re.IGNORECASE | re.MULTILINE)
+_QUESTION = re.compile(r"^[ \t]*(?:Question:[ \t]*)+", re.MULTILINE)
+_INLINE_QUESTION = re.compile(r"(?<=[.:?!])[ \t]+Question:[ \t]*")
+# Context is part of what is asked, wherever it stands; other text before "Question:" is instruction.
+_CONTEXT = re.compile(r"^[ \t]*(?:Context|Passage):", re.MULTILINE)
+_CLOSING_INSTRUCTION = re.compile(
+    r"\n+[ \t]*(?:Please (?:select|answer|choose|provide)|Answer with|Select the correct|Choose the correct)[^\n]*\s*\Z", re.IGNORECASE
+)
+
+
+def _without_template(text: str) -> str:
+    if _TEMPLATE_SIGN.search(text):
+        ends = list(_TEMPLATE_END.finditer(text))
+        text = text[ends[-1].end() :] if ends else text
+    question = _QUESTION.search(text) or _INLINE_QUESTION.search(text)
+    if question is None:
+        return text
+    context = _CONTEXT.search(text, 0, question.start())
+    before = text[context.start() : question.start()] if context else ""
+    return before + text[question.end() :]
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_HEADING = r"(?:(?:Choices|Options)[ \t]*:[ \t]*)"
+_LABEL = r"(?:\(([A-Z])\)|([A-Z])[.:)])"
+_CHOICE_LINE = re.compile(rf"^[ \t]*{_LABEL}[ \t]*(\S[^\n]*?)[ \t]*$")
+_HEADING_LINE = re.compile(rf"^[ \t]*{_HEADING}$", re.IGNORECASE)
+_HEADING_ANYWHERE = re.compile(rf"(?:^|(?<=\s)){_HEADING}", re.IGNORECASE)
+_LABEL_ANYWHERE = re.compile(rf"(?:^|(?<=[\s,;])){_LABEL}[ \t]*")
+
+
+def _choice_lines(text: str) -> Wording | None:
+    """Choices as lines of their own: "A: 12", "(A) 12", "A. 12", "A) 12", with or without a heading; the last such block counts."""
+    lines = text.split("\n")
+    last = max((i for i, line in enumerate(lines) if _CHOICE_LINE.match(line)), default=-1)
+    choices: list[tuple[str, str]] = []
+    for first in range(last, -1, -1):
+        match = _CHOICE_LINE.match(lines[first])
+        if match:
+            choices.insert(0, (_letter(match), match[3]))
+            if choices[0][0] == "A":
+                break
+        elif lines[first].strip():
+            return None
+    if not _is_lettered(choices):
+        return None
+    before = lines[:first]
+    while before and (not before[-1].strip() or _HEADING_LINE.match(before[-1])):
+        before.pop()
+    return Wording("\n".join([*before, *lines[last + 1 :]]).strip(), tuple(choices))
+
+
+def _choices_in_a_line(text: str) -> Wording | None:
+    """Choices one after another: "Choices: (A) 12 (B) 15"; without a heading three at least, each as "(A) 12"."""
+    headings = list(_HEADING_ANYWHERE.finditer(text))
+    start = headings[-1].end() if headings else 0
+    labels: list[re.Match[str]] = []
+    for label in _LABEL_ANYWHERE.finditer(text, start):
+        # Initials inside a choice ("B: U. S. Grant") are not the next letter.
+        if (headings or label[1]) and len(labels) < 26 and _letter(label) == _LETTERS[len(labels)]:
+            labels.append(label)
+    ends = [label.start() for label in labels[1:]] + [len(text)]
+    choices = [(_letter(label), text[label.end() : end].strip(" \t\n,;")) for label, end in zip(labels, ends, strict=False)]
+    if len(choices) < (2 if headings else 3) or not all(choice for _, choice in choices):
+        return None
+    before = text[: headings[-1].start() if headings else labels[0].start()]
+    return Wording(before.strip(), tuple(choices))
+
+
+def _letter(match: re.Match[str]) -> str:
+    return match[1] or match[2]
+
+
+def _is_lettered(choices: list[tuple[str, str]]) -> bool:
+    letters = "".join(letter for letter, _ in choices)
+    return len(choices) >= 2 and _LETTERS.startswith(letters)

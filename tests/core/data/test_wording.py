@@ -1,0 +1,90 @@
+"""The user's text taken apart: what is asked, which choices."""
+
+from __future__ import annotations
+
+import pytest
+
+from r1vl_core.data.wording import Wording, normalise, split_wording
+
+TEMPLATE = """<image>
+Generate a description, then reason. End with 'The final answer is: xxx'.
+
+### Image Description:
+### Rationales:
+### Let's think step by step.
+### Step 1:
+...
+### The final answer is: 
+
+"""  # noqa: W291
+AB = (("A", "12"), ("B", "15"))
+
+
+@pytest.mark.parametrize(
+    ("user", "text"),
+    [
+        ("How many?", "How many?"),
+        ("<image>How many?", "How many?"),
+        ("<image>\nHow many?\n<image>", "How many?"),
+        ("Question: How many?", "How many?"),
+        ("<image>Question: How many?", "How many?"),
+        (TEMPLATE + "Question: How many?", "How many?"),
+        (TEMPLATE + "How many?", "How many?"),
+        ("Look at the picture and reason.\nQuestion: How many?", "How many?"),
+        ("Look at the picture. Question: How many?", "How many?"),
+        ("Hint: Answer with an integer.\nQuestion: How many?", "How many?"),
+        ("Context: Two farms.\nQuestion: Which is larger?", "Context: Two farms.\nWhich is larger?"),
+        ("Question: Which is larger?\nContext: Two farms.", "Which is larger?\nContext: Two farms."),
+        ("Is the Question: mark red?", "Is the Question: mark red?"),
+        ("Points (A) and (B) are marked. How far apart?", "Points (A) and (B) are marked. How far apart?"),
+        ("A. Turing lived where?", "A. Turing lived where?"),
+        ("How many?\nPlease answer with a number.", "How many?"),
+        ("<image>", ""),
+        (TEMPLATE, ""),
+        (TEMPLATE + "Question:", ""),
+    ],
+)
+def test_free_form(user: str, text: str) -> None:
+    assert split_wording(user) == Wording(text, ())
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "\nChoices:\nA: 12\nB: 15",
+        "\nChoices:\n(A) 12\n(B) 15",
+        "\nOptions:\nA. 12\nB. 15\n",
+        "\n\nchoices:\n\n A) 12 \n\n B) 15 ",
+        "\nA: 12\nB: 15",
+        "\r\nChoices:\r\nA: 12\r\nB: 15",
+        " Choices: (A) 12 (B) 15",
+        "\nChoices: A: 12, B: 15",
+        "\nChoices:\nA: 12\nB: 15\nPlease select the correct answer from the choices above.",
+        "\nA. 12\nB. 15\nAnswer with the option's letter from the given choices directly.",
+    ],
+)
+def test_multiple_choice(tail: str) -> None:
+    assert split_wording("<image>Question: How many?" + tail) == Wording("How many?", AB)
+
+
+def test_choices_without_a_heading_in_a_line() -> None:
+    assert split_wording("Find x. (A) 12 (B) 15 (C) U. S. Grant").choices == (*AB, ("C", "U. S. Grant"))
+
+
+def test_points_named_in_the_question_are_no_choices() -> None:
+    wording = split_wording("A: is a point.\nB: is another.\nHow far apart?\nA: 12\nB: 15")
+    assert wording == Wording("A: is a point.\nB: is another.\nHow far apart?", AB)
+
+
+@pytest.mark.parametrize("tail", ["\nA: 12\nC: 15", "\nB: 12\nC: 15", "\nA: 12", "\nChoices:\nA:\nB:"])
+def test_what_is_no_list_of_choices_stays_in_the_text(tail: str) -> None:
+    assert split_wording("How many?" + tail) == Wording("How many?" + tail, ())
+
+
+def test_a_choice_over_two_lines() -> None:
+    assert split_wording("Which?\nChoices:\nA: one\nlong\nB: two").choices == (("A", "one\nlong"), ("B", "two"))
+
+
+def test_normalised_text_ignores_case_spacing_and_compatibility_forms() -> None:
+    assert normalise(" How\u00a0MANY\n  ½ ﬁsh？") == normalise("how many 1⁄2 fish?")
+    assert normalise("a b") != normalise("ab")
