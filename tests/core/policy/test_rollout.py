@@ -1,0 +1,123 @@
+"""Sampling: equal to plain generation, kept to its rules, and the same whatever company a row is in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from r1vl_core.policy.batch import pad_rows, prompt_positions
+from r1vl_core.policy.logprobs import score_rows
+from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.rollout import draw, generate
+from tests.core.tiny_policies import ARCHITECTURES, favour, some_prompts, tiny_policy
+
+
+def plain_generate(policy: Policy, prompt: Prompt, max_new_tokens: int) -> list[int]:
+    made = policy.model.generate(
+        input_ids=prompt.input_ids[None],
+        attention_mask=torch.ones_like(prompt.input_ids)[None],
+        mm_token_type_ids=prompt.mm_token_type_ids[None],
+        pixel_values=prompt.pixel_values,
+        image_grid_thw=prompt.image_grid_thw,
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        pad_token_id=policy.pad_token_id,
+        eos_token_id=list(policy.end_token_ids),
+        suppress_tokens=list(policy.forbidden_token_ids),
+    )
+    return made[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_greedy_equals_plain_generate_for_prompts_of_different_length(architecture: str) -> None:
+    policy = tiny_policy(architecture)
+    prompts = some_prompts(policy, 5)
+    # Two tokens that come up early in two of the responses are made end tokens, so that rows leave at different times.
+    first, second = (plain_generate(policy, prompt, 20) for prompt in prompts[:2])
+    policy = dataclasses.replace(policy, end_token_ids=(first[4], second[11]))
+    rollouts = generate(policy, prompts, max_new_tokens=90, num_samples=2)
+    lengths = set()
+    for index, prompt in enumerate(prompts):
+        expected = plain_generate(policy, prompt, 90)
+        for rollout in rollouts[2 * index : 2 * index + 2]:
+            assert rollout.question_id == prompt.question_id
+            assert list(rollout.token_ids) == expected
+            assert rollout.truncated == (expected[-1] not in policy.end_token_ids)
+            lengths.add(len(expected))
+    assert len(lengths) > 1, "rows should leave at different times"
+
+
+def test_a_row_draws_the_same_tokens_in_any_company() -> None:
+    policy = tiny_policy()
+    favour(policy, policy.end_token_ids[0], by=2.0)
+    prompts = some_prompts(policy, 4)
+    seeds = [(7, index) for index in range(4)]
+    together = generate(policy, prompts, max_new_tokens=30, num_samples=3, temperature=1.2, seeds=seeds)
+    backwards = generate(policy, prompts[::-1], max_new_tokens=30, num_samples=3, temperature=1.2, seeds=seeds[::-1], token_budget=200)
+    assert len({rollout.token_ids for rollout in together}) == 12
+    for index in range(4):
+        ours = [rollout.token_ids for rollout in together[3 * index : 3 * index + 3]]
+        theirs = [rollout.token_ids for rollout in backwards[3 * (3 - index) : 3 * (3 - index) + 3]]
+        assert ours == theirs
+
+
+def test_sampled_tokens_carry_the_log_probability_they_are_scored_with() -> None:
+    policy = tiny_policy()
+    prompts = some_prompts(policy, 2)
+    rollouts = generate(policy, prompts, max_new_tokens=12, temperature=0.7, seeds=[(1,), (2,)])
+    completions = [torch.tensor(rollout.token_ids) for rollout in rollouts]
+    rows = pad_rows(policy, prompts, [prompt_positions(policy, prompt) for prompt in prompts], completions)
+    scored = score_rows(policy, rows, temperature=0.7).logprobs
+    sampled = torch.tensor([value for rollout in rollouts for value in rollout.logprobs])
+    torch.testing.assert_close(scored, sampled, atol=1e-5, rtol=0)
+
+
+def test_placeholders_are_never_sampled() -> None:
+    policy = tiny_policy()
+    favour(policy, policy.forbidden_token_ids[0], by=1e4)
+    for temperature, seeds in ((None, ()), (1.5, [(0,), (1,)])):
+        rollouts = generate(policy, some_prompts(policy, 2), max_new_tokens=8, num_samples=4, temperature=temperature, seeds=seeds)
+        assert not {token for rollout in rollouts for token in rollout.token_ids} & set(policy.forbidden_token_ids)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_any_end_token_ends_a_response_at_once(which: int) -> None:
+    policy = tiny_policy()
+    favour(policy, policy.end_token_ids[which], by=1e4)
+    for rollout in generate(policy, some_prompts(policy, 2), max_new_tokens=8, num_samples=2):
+        assert rollout.token_ids == (policy.end_token_ids[which],)
+        assert not rollout.truncated
+        assert policy.decode(rollout.token_ids) == ""
+
+
+def test_a_response_that_never_ends_is_truncated() -> None:
+    policy = tiny_policy()
+    favour(policy, 50, by=1e4)
+    (rollout,) = generate(policy, some_prompts(policy, 1), max_new_tokens=70)
+    assert rollout.token_ids == (50,) * 70
+    assert rollout.truncated
+
+
+def test_the_picture_is_seen_once_a_question() -> None:
+    policy = tiny_policy()
+    prompts = some_prompts(policy, 3)
+    patches = []
+    policy.model.model.visual.register_forward_pre_hook(lambda _, args: patches.append(len(args[0])))
+    generate(policy, prompts, max_new_tokens=5, num_samples=4, temperature=1.0, seeds=[(0,), (1,), (2,)])
+    assert sum(patches) == sum(len(prompt.pixel_values) for prompt in prompts)
+
+
+def test_draws_follow_the_distribution_and_its_edges() -> None:
+    logits = torch.log(torch.tensor([0.5, 0.25, 0.0, 0.25])).repeat(4, 1)
+    uniforms = torch.tensor([0.0, 0.5, 0.75, 1 - 2**-23])
+    assert draw(logits, uniforms).tolist() == [0, 1, 3, 3]
+    nothing_last = torch.log(torch.tensor([[0.3, 0.7, 0.0]]))
+    assert draw(nothing_last, torch.tensor([1 - 2**-23])).tolist() == [1]
+
+
+def test_sampling_without_a_seed_for_each_prompt_is_refused() -> None:
+    policy = tiny_policy()
+    with pytest.raises(ValueError, match="a seed for each of 2 prompts, given 1"):
+        generate(policy, some_prompts(policy, 2), max_new_tokens=4, temperature=1.0, seeds=[(0,)])
