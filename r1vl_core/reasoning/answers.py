@@ -1,0 +1,176 @@
+"""Is an answer right? Choices, numbers with units, yes or no, lists, words; symbolic equality as the last resort.
+
+`is_correct` is total: for any text it gives one of five verdicts and names the rule that decided. Fast paths decide nearly everything;
+only two mathematical expressions that they cannot compare go to a worker process with a hard limit (`symbolic`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Protocol
+
+from r1vl_core.reasoning.choices import Claim, read_claim
+from r1vl_core.reasoning.expressions import Expression, read_expression, same_expression, to_latex
+from r1vl_core.reasoning.paths import is_blank
+from r1vl_core.reasoning.symbolic import symbolically_equal
+
+VerdictName = Literal["correct", "wrong", "absent", "timeout", "error"]
+
+MAX_ANSWER_LENGTH = 1000
+"""Characters; a longer answer (and longer than four times the gold one) is no answer but an essay, and wrong."""
+
+_UNNAMED_LETTERS = frozenset("ABCDEFGH")
+_LETTER_GOLD = re.compile(
+    r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)?[ \t:]*+[(\[]?([A-H])(?:[)\]][.:]?|[ \t]*[.:)])?(?:\s+\S.*|(?<=[.:)\]])\S.*)?", re.DOTALL
+)
+
+
+class HasChoices(Protocol):
+    """Anything with multiple-choice options: (letter, text) pairs in the order asked, empty for a free-form question."""
+
+    @property
+    def choices(self) -> tuple[tuple[str, str], ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an answer, and the rule that decided.
+
+    "timeout" and "error" mean that symbolic comparison did not end or failed; they earn what a wrong answer earns, and are counted.
+
+    >>> Verdict("correct", "choice_letter").verdict
+    'correct'
+    """
+
+    verdict: VerdictName
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A gold answer read once: its expression and, for multiple choice, the letters it names and every choice's expression.
+
+    `open_letters` is True when the question brought no choices and only the gold answer itself shows that letters were asked for.
+    """
+
+    text: str
+    expression: Expression
+    letters: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
+    choices: tuple[tuple[str, Expression], ...] = ()
+
+
+def is_correct(response_answer: str | None, gold: str, question: HasChoices) -> Verdict:
+    """Judge the text of an answer section against the gold answer. Never raises for any text.
+
+    >>> from types import SimpleNamespace
+    >>> is_correct("C: 123", "C", SimpleNamespace(choices=(("A", "57"), ("C", "123"))))
+    Verdict(verdict='correct', rule='choice_letter')
+    """
+    return judge(response_answer, read_gold(gold, tuple(question.choices)))
+
+
+@lru_cache(maxsize=8192)
+def read_gold(gold: str, choices: tuple[tuple[str, str], ...]) -> Gold:
+    """Read a gold answer against its question's choices. A bare value ("45") names the choice with that text."""
+    expression = read_expression(gold)
+    table = tuple((letter.strip().upper()[:1] or "?", read_expression(text)) for letter, text in choices)
+    if not table:
+        return _lettered_gold(gold, expression)
+    known = frozenset(letter for letter, _ in table)
+    claim = read_claim(expression.text, known)
+    by_text = tuple(letter for letter, text in table if text.text and same_expression(expression, text))
+    if by_text and (claim.rest == "" and len(expression.text) > 1):
+        return Gold(gold, expression, by_text[:1], known, table)
+    letters = claim.letters[:1] if claim.rest else claim.letters
+    return Gold(gold, expression, letters or by_text[:1], known, table)
+
+
+def _lettered_gold(gold: str, expression: Expression) -> Gold:
+    """A gold answer without choices that is itself a letter ("C") or a labelled choice ("C: 57")."""
+    if not _LETTER_GOLD.fullmatch(expression.text):
+        return Gold(gold, expression)
+    claim = read_claim(expression.text, _UNNAMED_LETTERS)
+    labelled = len(expression.text) > 2 and claim.rest
+    if len(claim.letters) != 1 and not labelled:
+        return Gold(gold, expression)
+    letter = claim.letters[0]
+    table = ((letter, read_expression(claim.rest)),) if claim.rest else ()
+    return Gold(gold, expression, (letter,), _UNNAMED_LETTERS, table)
+
+
+def judge(response_answer: str | None, gold: Gold) -> Verdict:
+    """`is_correct` for a gold answer already read."""
+    if response_answer is None or is_blank(response_answer):
+        return Verdict("absent", "empty")
+    if len(response_answer) > max(MAX_ANSWER_LENGTH, 4 * len(gold.text)):
+        return Verdict("wrong", "too_long")
+    answer = read_expression(response_answer)
+    if not answer.text or is_blank(answer.text):
+        return Verdict("absent", "empty")
+    if gold.letters:
+        return _judge_choice(answer, gold)
+    return _judge_value(answer, gold.expression)
+
+
+def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
+    claim = read_claim(answer.text, gold.known)
+    alone = len(claim.letters) == 1 and len(answer.text.strip("()[]<>.:,\"'` ")) == 1
+    by_text = () if alone else _choices_with_text(answer, gold)
+    labelled = bool(claim.letters and claim.rest) and not any(text.joined == answer.joined for _, text in gold.choices)
+    if by_text and not labelled:
+        return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
+    if claim.letters:
+        return _judge_claim(claim, gold)
+    text = next((text for letter, text in gold.choices if letter == gold.letters[0]), None)
+    if text is not None and text.text:
+        return _judge_value(answer, text)
+    if not gold.choices and answer.joined == gold.expression.joined:
+        return Verdict("correct", "exact")
+    return Verdict("wrong", "no_choice")
+
+
+def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
+    """Letters of the choices whose text the answer is; where several fit, only those it is word for word."""
+    fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
+    if len(fitting) > 1:
+        fitting = [(letter, text) for letter, text in fitting if text.joined == answer.joined]
+    return tuple(letter for letter, _ in fitting)
+
+
+def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
+    """An answer that names letters; a label with its own text may hold other letters in that text."""
+    letters = claim.letters
+    rest = read_expression(claim.rest) if claim.rest else None
+    if rest is not None and rest.text:
+        by_text = _choices_with_text(rest, gold)
+        if letters and letters[0] in by_text:
+            letters = letters[:1]
+        elif by_text:
+            return Verdict("wrong", "choice_conflict")
+    if claim.denied:
+        return Verdict("wrong", "denied")
+    if len(letters) > 1 or len(gold.letters) > 1:
+        return Verdict("correct" if set(letters) == set(gold.letters) else "wrong", "several_choices")
+    return Verdict("correct" if letters == gold.letters else "wrong", "choice_letter")
+
+
+def _judge_value(answer: Expression, gold: Expression) -> Verdict:
+    if answer.joined == gold.joined:
+        return Verdict("correct", "exact")
+    same = same_expression(answer, gold)
+    if same is not None:
+        return Verdict("correct" if same else "wrong", _rule(answer, gold))
+    outcome = symbolically_equal(to_latex(answer), to_latex(gold))
+    if outcome in ("timeout", "error"):
+        return Verdict("timeout" if outcome == "timeout" else "error", "symbolic")
+    return Verdict("correct" if outcome == "equal" else "wrong", "symbolic")
+
+
+def _rule(answer: Expression, gold: Expression) -> str:
+    """The fast path that compared the two."""
+    if answer.kind == gold.kind:
+        return gold.kind
+    return "kind"

@@ -1,0 +1,63 @@
+"""The worker's side of `symbolic`: reads pairs of expressions from stdin, answers on stdout, one JSON line each.
+
+Started as a script of its own, so that nothing of the calling program (its main module, threads, CUDA state) comes along. It ends when
+stdin ends, when its parent is gone, or by the alarm that it sets itself before every comparison: no parent is needed to stop it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import select
+import signal
+import sys
+from typing import IO
+
+MEMORY_LIMIT = 4 * 2**30  # bytes of address space; a tower of powers asks for more than any machine has
+
+
+def main() -> None:
+    """Serve comparisons until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not land among the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when we end
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the default action ends the process, even inside one long C call
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable(logging.CRITICAL)
+    equal("$1$", "$\\frac{2}{2}$")  # imports and builds everything once, before the first real pair
+    print(json.dumps({"ready": True}), file=answers, flush=True)
+    serve(sys.stdin, answers)
+
+
+def serve(requests: IO[str], answers: IO[str]) -> None:
+    """Answer every request line `{"answer": …, "gold": …, "limit_s": …}` with `{"equal": bool}`."""
+    parent = os.getppid()
+    while True:
+        while not select.select([requests], [], [], 5.0)[0]:
+            if os.getppid() != parent:
+                return
+        line = requests.readline()
+        if not line:
+            return
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, 1.5 * request["limit_s"])
+        reply = {"equal": equal(request["answer"], request["gold"])}  # what raises here ends us; the parent sees it and counts an error
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+def equal(answer: str, gold: str) -> bool:
+    """Are two LaTeX expressions equal? Our caller keeps the time; math-verify's own limit is off (it needs the main thread's signal)."""
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    config = [LatexExtractionConfig()]
+    wanted = parse(gold, extraction_config=config, fallback_mode="no_fallback", parsing_timeout=None)
+    given = parse(answer, extraction_config=config, fallback_mode="no_fallback", parsing_timeout=None)
+    return bool(wanted and given and verify(wanted, given, timeout_seconds=None))
+
+
+if __name__ == "__main__":
+    main()

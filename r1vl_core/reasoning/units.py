@@ -1,0 +1,65 @@
+"""Units and currencies, each spelling with the one name we compare by."""
+
+from __future__ import annotations
+
+_SPELLINGS = {
+    "mm": "mm millimeter millimeters millimetre millimetres",
+    "cm": "cm centimeter centimeters centimetre centimetres",
+    "dm": "dm decimeter decimeters decimetre decimetres",
+    "m": "m meter meters metre metres",
+    "km": "km kilometer kilometers kilometre kilometres",
+    "in": "in inch inches",
+    "ft": "ft foot feet",
+    "yd": "yd yard yards",
+    "mi": "mi mile miles",
+    "mg": "mg milligram milligrams",
+    "g": "g gram grams",
+    "kg": "kg kilogram kilograms",
+    "t": "t ton tons tonne tonnes",
+    "lb": "lb lbs pound pounds",
+    "oz": "oz ounce ounces",
+    "ml": "ml milliliter milliliters millilitre millilitres",
+    "l": "l liter liters litre litres",
+    "ms": "ms millisecond milliseconds",
+    "s": "s sec secs second seconds",
+    "min": "min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "day": "day days",
+    "week": "week weeks",
+    "month": "month months",
+    "year": "year years yr yrs",
+    "n": "n newton newtons",
+    "j": "j joule joules",
+    "w": "w watt watts",
+    "kw": "kw kilowatt kilowatts",
+    "v": "v volt volts",
+    "a": "a ampere amperes amp amps",
+    "ohm": "ohm ohms \u03c9",
+    "hz": "hz hertz",
+    "pa": "pa pascal pascals",
+    "k": "k kelvin",
+    "\u00b0": "\u00b0 degree degrees deg",
+    "\u00b0c": "\u00b0c celsius",
+    "\u00b0f": "\u00b0f fahrenheit",
+    "rad": "rad radian radians",
+    "%": "% percent",
+    "unit": "unit units",
+    "dollar": "$ dollar dollars usd",
+    "cent": "\u00a2 cent cents",
+    "euro": "\u20ac euro euros eur",
+    "pound sterling": "\u00a3 gbp",
+    "yen": "\u00a5 yen jpy",
+    "yuan": "yuan rmb cny",
+    "million": "million millions",
+    "billion": "billion billions",
+    "thousand": "thousand thousands",
+    "mph": "mph",
+    "km/h": "km/h kmh kph",
+    "m/s": "m/s mps",
+}
+
+UNITS: dict[str, str] = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings.split()}
+"""Every spelling, lower case, to the name of its unit."""
+
+CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\u00a2"
+"""Signs that may stand before an amount."""
