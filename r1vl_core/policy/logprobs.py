@@ -6,14 +6,16 @@ taken to fp32 before the softmax: no (B, T, V) tensor exists at any time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from r1vl_core.policy.batch import Rows
-from r1vl_core.policy.model import Policy
+from r1vl_core.policy.batch import Rows, pad_rows, prompt_positions
+from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.shared_prefix import pack_groups, packed_attention
 
 TILE_ELEMENTS = 2**25
 """Logits held at once: 128 MB in fp32."""
@@ -43,17 +45,51 @@ def score_rows(policy: Policy, rows: Rows, temperature: float = 1.0, *, mask_for
         return score_tokens(policy, hidden.flatten(0, 1)[rows.predict_at], rows.targets, temperature, mask_forbidden=mask_forbidden)
 
 
+def score_dense(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequence[Tensor]], temperature: float) -> TokenScores:
+    """Score every completion of each prompt's group, each in a padded row of its own: the oracle, and the way for unknown models.
+
+    Tokens come question after question, completion after completion, as in `score_shared`.
+    """
+    repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
+    positions = [at for prompt, group in zip(prompts, groups, strict=True) for at in [prompt_positions(policy, prompt)] * len(group)]
+    return score_rows(policy, pad_rows(policy, repeated, positions, [tokens for group in groups for tokens in group]), temperature)
+
+
+def score_shared(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequence[Tensor]], temperature: float) -> TokenScores:
+    """The same scores with each prompt, its pictures included, computed once for its whole group."""
+    packed = pack_groups(policy, prompts, groups)
+    with autocast(policy):
+        with packed_attention(policy):
+            hidden = last_hidden(
+                policy,
+                input_ids=packed.input_ids,
+                position_ids=packed.position_ids,
+                pixel_values=packed.pixel_values,
+                image_grid_thw=packed.image_grid_thw,
+                layout=packed.layout,
+            )
+        return score_tokens(policy, hidden[0, packed.predict_at], packed.targets, temperature)
+
+
 def last_hidden(policy: Policy, **inputs: Any) -> Tensor:
     """Hidden states (B, T, H) after the last layer; positions are always given, so no state on the model is read."""
     hidden: Tensor = policy.model.model(use_cache=inputs.get("past_key_values") is not None, **inputs).last_hidden_state
     return hidden
 
 
-def score_tokens(policy: Policy, hidden: Tensor, targets: Tensor, temperature: float, *, mask_forbidden: bool = True) -> TokenScores:
+def score_tokens(
+    policy: Policy,
+    hidden: Tensor,
+    targets: Tensor,
+    temperature: float,
+    *,
+    mask_forbidden: bool = True,
+    tile_elements: int = TILE_ELEMENTS,
+) -> TokenScores:
     """Score `targets` (N,) predicted by `hidden` (N, H): log-softmax of logits / temperature, as sampling draws them."""
     forbidden = forbidden_tokens(policy) if mask_forbidden else None
     head = policy.model.lm_head
-    tile = max(1, TILE_ELEMENTS // head.out_features)
+    tile = max(1, tile_elements // head.out_features)
     if len(targets) <= tile:
         return _score_tile(head, hidden, targets, temperature, forbidden)
     tiles = [
