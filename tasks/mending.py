@@ -11,7 +11,7 @@ from typing import Literal
 
 from tasks.files import BrokenArtifact
 from tasks.locks import locked_if_free
-from tasks.store import BROKEN, BUILDING, Store, Verify, read_object
+from tasks.store import BROKEN, BUILDING, Artifact, Store, Verify, read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,13 @@ def collect_garbage(store: Store) -> list[Path]:
                 shutil.rmtree(path)
                 removed.append(path)
     return removed
+
+
+def discard(store: Store, artifact: Artifact) -> None:
+    """Remove one artifact, so that its stage is built anew when next asked for."""
+    with store.committing():
+        store.key_path(artifact.key).unlink(missing_ok=True)
+        shutil.rmtree(artifact.path, ignore_errors=True)
 
 
 def _objects(store: Store) -> Iterator[Path]:

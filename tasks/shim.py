@@ -124,6 +124,7 @@ class Supervisor:
                         process.send_signal(signal.SIGKILL if now >= kill_at else signal.SIGTERM)
                 told.add(process.pid)
             self._turn(_POLL_S)
+        self._reap()  # the last of them may have ended between two looks
 
     def _descendants(self) -> list[psutil.Process]:
         self._reap()

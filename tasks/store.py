@@ -97,6 +97,13 @@ class Store:
                 pass
             return None
 
+    def former_digest(self, recipe: Recipe) -> str | None:
+        """What `recipe` came to when it was last built, even if the artifact is broken or gone by now."""
+        try:
+            return str(json.loads(self.key_path(recipe.key).read_text(encoding="utf-8"))["digest"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
     def put(
         self,
         recipe: Recipe,
