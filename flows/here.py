@@ -13,9 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from flows import servers
-from flows.results import print_result, read_result
+from flows.results import WRONG_INPUT, print_result, read_result
 from flows.runtime import ready_root
-from flows.submitting import WRONG_INPUT
 
 
 def run_here(root: Path, parameters: Mapping[str, Any]) -> None:

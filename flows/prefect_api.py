@@ -5,6 +5,8 @@ Plain HTTP keeps `import prefect` (more than a second) and its settings out of t
 
 from __future__ import annotations
 
+import time
+import uuid
 from typing import Any
 
 import httpx
@@ -56,7 +58,8 @@ class PrefectApi:
 
     def submit(self, deployment_id: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Schedule a flow run of a deployment, now. Raises ValueError when the parameters do not fit the flow's schema."""
-        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        # the key makes a second sending of the same request harmless
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "idempotency_key": uuid.uuid4().hex}
         return dict(self._send("POST", f"/deployments/{deployment_id}/create_flow_run", body))
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:
@@ -67,6 +70,10 @@ class PrefectApi:
         """Flow runs whose state is of one of these types, newest first (at most 200)."""
         body = {"flow_runs": {"state": {"type": {"any_": list(state_types)}}}, "sort": "START_TIME_DESC", "limit": 200}
         return list(self._send("POST", "/flow_runs/filter", body))
+
+    def flow_name(self, flow_id: str) -> str:
+        """The name of a flow."""
+        return str(self._send("GET", f"/flows/{flow_id}")["name"])
 
     def task_runs(self, flow_run_id: str) -> list[dict[str, Any]]:
         """The task runs of a flow run."""
@@ -100,10 +107,7 @@ class PrefectApi:
         self._send("POST", f"/flow_runs/{flow_run_id}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False) -> Any:
-        try:
-            answer = self._client.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise Unreachable(f"the Prefect server at {self.url} does not answer ({error}); start it with `r1vl up`") from None
+        answer = self._answer(method, path, body)
         if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
             return None
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
@@ -111,6 +115,18 @@ class PrefectApi:
         if answer.is_error:
             raise Unreachable(f"the Prefect server at {self.url} failed on {method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        """The server's answer; a server that says it is busy (SQLite was locked) is asked again for some seconds."""
+        for pause_s in (0.2, 0.5, 1.0, 2.0, 4.0, None):
+            try:
+                answer = self._client.request(method, path, json=body)
+            except httpx.HTTPError as error:
+                raise Unreachable(f"the Prefect server at {self.url} does not answer ({error}); start it with `r1vl up`") from None
+            if answer.status_code not in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS) or pause_s is None:
+                break
+            time.sleep(pause_s)
+        return answer
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -104,10 +104,14 @@ class ForwardedLog:
             self._logger.info("%d more lines in %s", self._kept_back, self._path)
         self._file.close()
 
+    def keep(self, text: str) -> None:
+        """Text for the file alone."""
+        assert self._file is not None
+        self._file.write(f"{text.rstrip()}\n")
+
     def __call__(self, line: str) -> None:
         """One line of the stage's output."""
-        assert self._file is not None
-        self._file.write(f"{line}\n")
+        self.keep(line)
         now = time.monotonic()
         self._allowance = min(20.0, self._allowance + (now - self._last) * self._rate)
         self._last = now

@@ -13,15 +13,18 @@ from rich.table import Table
 
 from tasks.files import write_atomically
 
+WRONG_INPUT = "Wrong input"
+"""Name of the failed state of a flow run that ended with a mistake of the user's."""
+
 POLICIES = {"warmup": "warm-up", "stepgrpo": "StepGRPO"}
 """The two policies that are compared, by the names results.json gives them, with the names people read."""
 
 
 @dataclass(frozen=True)
-class StageResult:
+class StageOutcome:
     """One stage of a run: `state` is "built" or "cached", `seconds` what it took in this run.
 
-    >>> StageResult("cached", 0.4, "3f2a", "9bc1").state
+    >>> StageOutcome("cached", 0.4, "3f2a", "9bc1").state
     'cached'
     """
 
@@ -36,7 +39,7 @@ class StageResult:
 class RunResult:
     """A pipeline run, whole or up to a stage. `scores` holds evaluate's summary of each policy, by name; `report` is the page's path.
 
-    >>> RunResult("1", "tiny", 0, "COMPLETED", {"curate": StageResult("built", 3.2, "3f2a", "9bc1")}).stages["curate"].seconds
+    >>> RunResult("1", "tiny", 0, "COMPLETED", {"curate": StageOutcome("built", 3.2, "3f2a", "9bc1")}).stages["curate"].seconds
     3.2
     """
 
@@ -44,7 +47,7 @@ class RunResult:
     preset: str
     seed: int
     state: str
-    stages: Mapping[str, StageResult]
+    stages: Mapping[str, StageOutcome]
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     report: str | None = None
     mlflow_url: str | None = None
@@ -60,7 +63,7 @@ class RunResult:
         """The result that `as_plain` described. Raises KeyError or TypeError for anything else."""
         rest = dict(table)
         scores = {name: rest.pop(name) for name in POLICIES if name in rest}
-        stages = {name: StageResult(**stage) for name, stage in rest.pop("stages").items()}
+        stages = {name: StageOutcome(**stage) for name, stage in rest.pop("stages").items()}
         return cls(stages=stages, scores=scores, **rest)
 
 

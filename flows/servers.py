@@ -155,6 +155,21 @@ def down(root: Path, *, unless_worker: bool = False) -> list[str]:
     return ended
 
 
+def dead(root: Path) -> list[str]:
+    """Names of recorded processes that are gone."""
+    return [each.name for each in read_services(root).running if find(each) is None]
+
+
+def forget_dead(root: Path) -> list[str]:
+    """Take processes that are gone out of the record; their names."""
+    if not dead(root):
+        return []
+    with locked(root / "services.lock"):
+        services, gone = read_services(root), dead(root)
+        _write_services(root, replace(services, running=tuple(each for each in services.running if each.name not in gone)))
+    return gone
+
+
 def _kind(name: str) -> str:
     return name.partition(" ")[0]
 

@@ -10,12 +10,10 @@ from rich.console import Console
 
 from flows import servers
 from flows.prefect_api import PrefectApi
-from flows.results import print_result, read_result
+from flows.results import WRONG_INPUT, print_result, read_result
 from flows.watch import RunView, follow
 
 FLOW = "r1vl"
-WRONG_INPUT = "Wrong input"
-"""Name of the failed state of a run that ended with a mistake of the user's."""
 
 
 def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]) -> int:

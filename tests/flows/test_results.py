@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.results import RunResult, StageResult, print_result, read_result, save_result
+from flows.results import RunResult, StageOutcome, print_result, read_result, save_result
 
 WARMUP = {"accuracy": 0.5, "num_questions": 600, "interval": [0.46, 0.54]}
 STEPGRPO = {"accuracy": 0.7, "num_questions": 600, "interval": [0.66, 0.735], "mean_step_rar": 0.8, "mean_step_rvr": 0.95}
@@ -17,7 +17,7 @@ RESULT = RunResult(
     preset="tiny",
     seed=0,
     state="COMPLETED",
-    stages={"curate": StageResult("built", 3.25, "ab" * 32, "cd" * 32), "report": StageResult("cached", 0.1, "ef" * 32, "01" * 32)},
+    stages={"curate": StageOutcome("built", 3.25, "ab" * 32, "cd" * 32), "report": StageOutcome("cached", 0.1, "ef" * 32, "01" * 32)},
     scores={"warmup": WARMUP, "stepgrpo": STEPGRPO},
     report="/r/report.html",
 )

@@ -1,0 +1,72 @@
+"""`r1vl ask`: one question about one picture, answered by a trained policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from r1vl_core.config import Preset, Runtime
+from r1vl_core.reasoning import paths
+from tasks.store import Artifact, Store
+
+_MAX_PIXELS = 50_000_000
+_MAX_NEW_TOKENS = 1024
+_DEFAULTS = {name: Preset.model_fields[name].default for name in ("prompt", "max_pixels")}
+
+
+def print_answer(runtime: Runtime, question: str, image: Path, model: Path | None) -> None:
+    """Answer and print, section by section. Raises ValueError for a picture, a question or a checkpoint that will not do."""
+    from r1vl_core.data.images import PictureError, load_image
+
+    if not question.strip():
+        raise ValueError("the question is empty")
+    try:
+        picture = load_image(image, _MAX_PIXELS)
+    except PictureError as error:
+        raise ValueError(f"picture {image}: {error}") from None
+    checkpoint, settings = (model, _DEFAULTS) if model else _latest_policy(runtime.root)
+    from r1vl_core.policy.model import load_policy
+    from r1vl_core.policy.rollout import generate
+
+    policy = load_policy(checkpoint, prompt=str(settings["prompt"]), max_pixels=int(str(settings["max_pixels"])), device=_device(runtime))
+    prompt = policy.encode("question", question, picture)
+    (rollout,) = generate(policy, [prompt], max_new_tokens=_MAX_NEW_TOKENS)
+    print_path(Console(), paths.parse(policy.decode(rollout.token_ids)), checkpoint)
+
+
+def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) -> None:
+    """A path's sections under their names; a response that has none is printed as it is."""
+    named = [("Image description", path.description), ("Rationale", path.rationale)]
+    named += [(f"Step {step.number}", step) for step in path.steps]
+    named += [("The final answer", path.answer)]
+    for name, section in named:
+        if section is not None:
+            console.print(Text(name, style="bold"))
+            console.print(Text(section.text))
+    if all(section is None for _, section in named):
+        console.print(Text(path.text))
+    if path.defects:
+        console.print(Text(f"not a valid path: {', '.join(path.defects)}", style="yellow"))
+    console.print(Text(f"policy: {checkpoint}", style="dim"))
+
+
+def _latest_policy(root: Path) -> tuple[Path, dict[str, object]]:
+    artifact = Store(root).latest("stepgrpo")
+    if artifact is None:
+        raise ValueError(f"no trained policy under {root}; run the pipeline first (`r1vl run tiny`) or name a checkpoint with --model")
+    return checkpoint_in(artifact), {**_DEFAULTS, **{name: value for name, value in artifact.recipe.settings.items() if name in _DEFAULTS}}
+
+
+def checkpoint_in(artifact: Artifact) -> Path:
+    """The checkpoint folder of a training stage's artifact."""
+    return next((path.parent for path in sorted(artifact.path.rglob("config.json"))), artifact.path)
+
+
+def _device(runtime: Runtime) -> str:
+    if runtime.device != "auto":
+        return runtime.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
