@@ -38,10 +38,16 @@ class Tracker:
         self._client = _Client(uri, experiment, self.root)
 
     def start(self, name: str, *, parent: TrackedRun | None = None, tags: Mapping[str, str] | None = None) -> TrackedRun:
-        """Begin a run; use it in a `with`, which ends it FINISHED, FAILED (an error) or KILLED (a cancellation)."""
+        """Begin a run; use it in a `with`, which ends it FINISHED, FAILED (an error) or KILLED (a cancellation).
+
+        The first run of a pipeline that reaches the server also sends what earlier ones had to leave in the spool.
+        """
         if parent is not None:
             parent.catch_up()
-        return TrackedRun(self, name, parent, dict(tags or {}))
+        run = TrackedRun(self, name, parent, dict(tags or {}))
+        if parent is None and not run.is_spooled:
+            self.replay()
+        return run
 
     def run_url(self, run_id: str | None) -> str | None:
         """Where a person looks at a run; None for a database without a server, and for a run not yet sent."""
@@ -72,9 +78,13 @@ class Tracker:
                     left += 1
         return sent, left
 
+    def abandoned(self) -> list[str]:
+        """Ids of runs that are still "running" though their process on this machine is gone. Raises Unreachable."""
+        return [run_id for run_id, owner in self._client.running() if owner and not is_alive(owner)]
+
     def reconcile(self) -> list[str]:
-        """End runs that are still "running" with their process on this machine gone: their ids. Raises Unreachable."""
-        ended = [run_id for run_id, owner in self._client.running() if owner and not is_alive(owner)]
+        """Mark every abandoned run KILLED; their ids. Call `replay` first: some may only have gone unheard. Raises Unreachable."""
+        ended = self.abandoned()
         for run_id in ended:
             self._client.deliver({"op": "end", "time": _now(), "status": "KILLED"}, run_id)
         return ended
