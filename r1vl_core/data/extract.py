@@ -111,7 +111,7 @@ def _statements(clause: list[str]) -> Iterator[_Candidate]:
     if clause.count("=") == 1 and clause[0] != "=" and clause[-1] != "=":
         at = clause.index("=")
         name, value = " ".join(clause[:at]), " ".join(clause[at + 1 :])
-        if name == value:
+        if name == value or is_true(" ".join(clause)) is False:
             return
         if at <= _MAX_NAME and len(clause) - at <= 4 and "not" not in clause:
             is_quantity = value[0].isdecimal()

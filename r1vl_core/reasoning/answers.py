@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from r1vl_core.reasoning.choices import Claim, read_claim
 from r1vl_core.reasoning.expressions import Expression, read_expression, same_expression, to_latex
 from r1vl_core.reasoning.paths import is_blank
-from r1vl_core.reasoning.symbolic import symbolically_equal
+from r1vl_core.reasoning.symbolic import Outcome, symbolically_equal
 
 VerdictName = Literal["correct", "wrong", "absent", "timeout", "error"]
 
@@ -25,6 +25,9 @@ _UNNAMED_LETTERS = frozenset("ABCDEFGH")
 _LETTER_GOLD = re.compile(
     r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)?[ \t:]*+[(\[]?([A-H])(?:[)\]][.:]?|[ \t]*[.:)])?(?:\s+\S.*|(?<=[.:)\]])\S.*)?", re.DOTALL
 )
+
+
+_OUTCOMES: dict[Outcome, VerdictName] = {"equal": "correct", "different": "wrong", "timeout": "timeout", "error": "error"}
 
 
 class HasChoices(Protocol):
@@ -119,8 +122,10 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     claim = read_claim(answer.text, gold.known)
     alone = len(claim.letters) == 1 and len(answer.text.strip("()[]<>.:,\"'` ")) == 1
     by_text = () if alone else _choices_with_text(answer, gold)
-    labelled = bool(claim.letters and claim.rest) and not any(text.joined == answer.joined for _, text in gold.choices)
-    if by_text and not labelled:
+    word_for_word = any(text.joined == answer.joined for _, text in gold.choices)
+    if len(by_text) > 1 and not word_for_word:
+        return Verdict("wrong", "several_choices")
+    if by_text and (word_for_word or not (claim.letters and claim.rest)):
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
     if claim.letters:
         return _judge_claim(claim, gold)
@@ -135,9 +140,8 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
     """Letters of the choices whose text the answer is; where several fit, only those it is word for word."""
     fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
-    if len(fitting) > 1:
-        fitting = [(letter, text) for letter, text in fitting if text.joined == answer.joined]
-    return tuple(letter for letter, _ in fitting)
+    exact = [(letter, text) for letter, text in fitting if text.joined == answer.joined]
+    return tuple(letter for letter, _ in exact or fitting)
 
 
 def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
@@ -162,15 +166,6 @@ def _judge_value(answer: Expression, gold: Expression) -> Verdict:
         return Verdict("correct", "exact")
     same = same_expression(answer, gold)
     if same is not None:
-        return Verdict("correct" if same else "wrong", _rule(answer, gold))
+        return Verdict("correct" if same else "wrong", gold.kind if answer.kind == gold.kind else "kind")
     outcome = symbolically_equal(to_latex(answer), to_latex(gold))
-    if outcome in ("timeout", "error"):
-        return Verdict("timeout" if outcome == "timeout" else "error", "symbolic")
-    return Verdict("correct" if outcome == "equal" else "wrong", "symbolic")
-
-
-def _rule(answer: Expression, gold: Expression) -> str:
-    """The fast path that compared the two."""
-    if answer.kind == gold.kind:
-        return gold.kind
-    return "kind"
+    return Verdict(_OUTCOMES[outcome], "symbolic")

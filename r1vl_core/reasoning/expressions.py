@@ -13,6 +13,7 @@ from typing import Literal
 
 from r1vl_core.reasoning.normal_form import SIGNS, normalise, word_set
 from r1vl_core.reasoning.quantities import Quantity, parse_quantity, same_quantity, split_unit, unify_number_marks
+from r1vl_core.reasoning.units import UNITS
 
 Kind = Literal["number", "yes_no", "range", "list", "math", "text"]
 
@@ -45,6 +46,7 @@ _FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lg ex
 _GREEK = word_set("alpha beta gamma delta theta lambda mu phi omega rho sigma")
 _SHORT_WORDS = word_set("is or to of in no an at by if it on so we be do go he me my up us as am and not")
 _MAX_MATH_PIECES = 120
+_MAX_DIGITS = 40
 _MAX_LIST = 24
 
 
@@ -224,7 +226,7 @@ def _bare(expression: Expression) -> tuple[list[str], str, str]:
 
 def _is_math(pieces: list[str]) -> bool:
     """Numbers, signs, functions and variables only, and more than one bare name."""
-    if not 2 <= len(pieces) <= _MAX_MATH_PIECES:
+    if not 2 <= len(pieces) <= _MAX_MATH_PIECES or max(map(len, pieces)) > _MAX_DIGITS:
         return len(pieces) == 1 and pieces[0] in ("\u03c0", "\u221e")
     if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)):
         return False  # two numbers side by side are a hedge
@@ -236,7 +238,9 @@ def _is_math(pieces: list[str]) -> bool:
 def _is_math_piece(piece: str) -> bool:
     if piece in _MATH_SIGNS or piece in _FUNCTIONS or piece in _GREEK or piece[0].isdecimal():
         return True
-    return len(piece) <= 2 and piece.isalnum() and piece[0].isalpha() and piece not in _SHORT_WORDS
+    return (
+        len(piece) <= 2 and piece.isalnum() and piece[0].isalpha() and piece not in _SHORT_WORDS and (len(piece) == 1 or piece not in UNITS)
+    )
 
 
 def _words(expression: Expression) -> list[str]:

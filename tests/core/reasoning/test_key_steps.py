@@ -1,0 +1,97 @@
+"""Matching: laws that hold for every text, and what is refused when forms are built."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1vl_core.reasoning.key_steps import compile_key_steps, match
+from r1vl_core.reasoning.normal_form import normalise
+from r1vl_core.reasoning.paths import parse, render
+
+FORMS = st.sampled_from(
+    ["6", "12/2 = 6", "3 + 7 = 10", "x = 6", "1,234", "60°", "largest digit is 9", "red is 4", "\\frac{6}{3} = 2", "-6", "25%"]
+)
+SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text.replace("#", ""))
+FRAGMENTS = ("\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n")
+WILD = st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join))
+AROUND = ("{}", "**{}**", "${}$", "\\( {} \\)", "\\boxed{{{}}}", "({})", "So {}.", "{}!", '"{}"', "- {}", "* {}", "`{}`")
+
+
+def matched(form: str, steps: str) -> bool:
+    return match(parse(steps), compile_key_steps([[form]]))[0] is not None
+
+
+@given(WILD, FORMS)
+def test_any_text_can_be_searched(text: str, form: str) -> None:
+    path = parse("### Step 1:" + text)
+    found = match(path, compile_key_steps([[form]]))[0]
+    if found is not None:
+        assert path.steps[0].start <= found.start < found.end <= path.steps[-1].end
+
+
+@given(WILD)
+def test_normal_forms_keep_every_offset(text: str) -> None:
+    normal = normalise(text)
+    assert len(normal.text) == len(text)
+    assert "".join(normal.parts) == normal.text
+    assert len(normal.pieces) == len(normal.parts) // 2
+    assert (normal.piece_ends() or [0])[-1] == len(f"{normal.joined} ") * bool(normal.joined)
+
+
+@given(FORMS, SENTENCES, SENTENCES)
+def test_a_line_added_to_a_step_never_loses_a_match(form: str, before: str, after: str) -> None:
+    assert matched(form, f"### Step 1:\n{before}\n{form}\n{after}")
+
+
+@given(FORMS, st.sampled_from([" ", "  ", "\t", "\n", " \n "]))
+def test_blanks_do_not_matter(form: str, blank: str) -> None:
+    assert matched(form, f"### Step 1: {form.replace(' ', blank)}.")
+
+
+@given(FORMS, st.sampled_from(AROUND))
+def test_case_markup_and_final_punctuation_do_not_matter(form: str, around: str) -> None:
+    assert matched(form, "### Step 1: " + around.format(form))
+    assert matched(form.upper().replace("FRAC", "frac"), "### Step 1: " + around.format(form))
+
+
+def test_the_span_and_the_form_that_matched_come_back() -> None:
+    path = parse(render("d", "r", ["nothing here", "so \\frac{12}{2} = 6 holds"], "6"))
+    found = match(path, compile_key_steps([["6 equals 12/2", "12/2 = 6"], ["99"]]))
+    assert found[1] is None
+    assert found[0] is not None
+    assert (found[0].index, found[0].form) == (0, "12/2 = 6")
+    assert path.text[found[0].start : found[0].end] == "\\frac{12}{2} = 6"
+
+
+def test_each_key_step_counts_once_wherever_it_stands() -> None:
+    path = parse("### Step 1: 3 + 7 = 10 and 3 + 7 = 10\n### Step 2: 7 + 3 = 10")
+    assert len(match(path, compile_key_steps([["3 + 7 = 10", "7 + 3 = 10"]]))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "### Image Description: 3 + 7 = 10\n### Rationales: 3 + 7 = 10\n### Step 1: nothing\n### The final answer is: 3 + 7 = 10",
+        "### Step 1: 3 + 7\n### Step 2: = 10",
+        "3 + 7 = 10",
+    ],
+)
+def test_only_the_text_of_one_step_counts(text: str) -> None:
+    assert not matched("3 + 7 = 10", text)
+
+
+@pytest.mark.parametrize("forms", [[""], ["  "], ["."], ["6", ""], ["$$"], ["**"], ["="], []])
+def test_an_empty_form_is_refused(forms: list[str]) -> None:
+    with pytest.raises(ValueError, match="key step 1"):
+        compile_key_steps([["6"], forms])
+
+
+def test_a_bare_string_is_no_list_of_forms() -> None:
+    with pytest.raises(ValueError, match="list of one or more forms"):
+        compile_key_steps(["12/2 = 6"])
+
+
+def test_no_key_steps_match_nothing() -> None:
+    assert match(parse("### Step 1: 6"), compile_key_steps([])) == ()
