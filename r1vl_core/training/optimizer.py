@@ -23,10 +23,7 @@ def sum_gradients(model: torch.nn.Module, accelerator: Any) -> None:
     """Sum gradients over processes. Each process divides its loss by the count of all, so the sum is what one process would have."""
     if num_processes(accelerator) == 1:
         return
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
+    trained = _with_gradients(model)
     flat = torch.cat([parameter.grad.flatten() for parameter in trained if parameter.grad is not None])
     torch.distributed.all_reduce(flat)
     for parameter, summed in zip(trained, flat.split([parameter.numel() for parameter in trained]), strict=True):
@@ -38,6 +35,7 @@ def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, learning_ra
 
     Raises FloatingPointError when the norm is not finite: one more step would spoil every weight.
     """
+    _with_gradients(model)
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm))
     if not torch.isfinite(torch.tensor(norm)):
         raise FloatingPointError(f"the gradient norm is {norm}; the last checkpoint is from before this step")
@@ -46,3 +44,12 @@ def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, learning_ra
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm
+
+
+def _with_gradients(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    # A step whose groups were all left out has gradient zero, not none: AdamW must do the same as if they had been computed.
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    return trained

@@ -1,0 +1,146 @@
+"""The gradient of one StepGRPO step, micro-batch by micro-batch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+
+import torch
+from torch import Tensor
+
+from r1vl_core.policy.logprobs import TokenScores, score_dense, score_shared
+from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.shared_prefix import SUPPORTED
+from r1vl_core.training.groups import Group
+from r1vl_core.training.losses import MAX_LOG_RATIO, k3, path_weights, policy_gradient
+
+Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Some paths of some groups: `completions` are by prompt, the others run over all their N tokens in that order.
+
+    >>> MicroBatch.__slots__
+    ('prompts', 'completions', 'advantages', 'weights', 'sampled_logprobs')
+    """
+
+    prompts: list[Prompt]
+    completions: list[list[Tensor]]
+    advantages: Tensor
+    weights: Tensor
+    sampled_logprobs: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a step's micro-batches add up to. `loss` and `kl` are weighted as in the loss; the others are plain sums over tokens.
+
+    >>> Sums(loss=1.0) + Sums(loss=0.5, num_tokens=3.0)
+    Sums(loss=1.5, kl=0.0, entropy=0.0, gap=0.0, num_clamped=0.0, num_tokens=3.0)
+    """
+
+    loss: float = 0.0
+    kl: float = 0.0
+    entropy: float = 0.0
+    gap: float = 0.0
+    num_clamped: float = 0.0
+    num_tokens: float = 0.0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+def choose_forward(policy: Policy, name: str) -> Score:
+    """The scoring function for the setting `forward`; a model the shared forward does not know gets the dense one and a warning."""
+    if name == "dense":
+        return score_dense
+    if policy.model.config.model_type in SUPPORTED:
+        return score_shared
+    warnings.warn(f"the shared-prefix forward does not know {policy.model.config.model_type}: using the dense one", stacklevel=2)
+    return score_dense
+
+
+def cut(
+    groups: Sequence[Group],
+    device: torch.device,
+    *,
+    num_paths: int,
+    token_budget: int,
+    shared: bool,
+    all_groups: bool,
+    mask_truncated: bool,
+) -> list[MicroBatch]:
+    """Cut the groups of a step into micro-batches. `num_paths` counts all paths of all processes.
+
+    Unless `all_groups`, groups that teach nothing are left out; truncated paths are, when `mask_truncated` says so. Either still counts
+    in `num_paths`, so leaving out never weighs the others more.
+    """
+    groups = [group for group in groups if group.teaches or all_groups]
+    kept = [[i for i, rollout in enumerate(group.rollouts) if not (mask_truncated and rollout.truncated)] for group in groups]
+    lengths = [[len(group.rollouts[path].token_ids) for path in paths] for group, paths in zip(groups, kept, strict=True)]
+    tables = fill([len(group.prompt) for group in groups], lengths, token_budget, shared=shared)
+    return [
+        _micro_batch([(groups[i], [kept[i][place] for place in places]) for i, places in table.items()], num_paths, device)
+        for table in tables
+    ]
+
+
+def add_gradient(
+    policy: Policy, batch: MicroBatch, reference_logprobs: Tensor | None, *, score: Score, temperature: float, beta: float
+) -> Sums:
+    """Add the gradient of a micro-batch's part of the loss to the policy's parameters."""
+    scores = score(policy, batch.prompts, batch.completions, temperature)
+    per_token = policy_gradient(scores.logprobs, batch.advantages)
+    logprobs = scores.logprobs.detach()
+    kl = num_clamped = 0.0
+    if reference_logprobs is not None:
+        divergence = k3(scores.logprobs, reference_logprobs)
+        per_token = per_token + beta * divergence
+        kl = float((divergence.detach() * batch.weights).sum())
+        num_clamped = float(((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum())
+    loss = (per_token * batch.weights).sum()
+    loss.backward()
+    gap = float((logprobs - batch.sampled_logprobs).abs().sum())
+    return Sums(float(loss), kl, float(scores.entropies.sum()), gap, num_clamped, float(len(logprobs)))
+
+
+def fill(
+    prompt_lengths: Sequence[int], path_lengths: Sequence[Sequence[int]], token_budget: int, *, shared: bool
+) -> list[dict[int, list[int]]]:
+    """Fill micro-batches of at most `token_budget` tokens, each a table from question to the paths of its group in it.
+
+    With `shared` a prompt counts once for each micro-batch it is in, else once for each path. A group too large for the budget is
+    spread over several; a single path larger than the budget stands alone.
+
+    >>> fill([4, 4], [[3, 3], [3]], token_budget=12, shared=True)
+    [{0: [0, 1]}, {1: [0]}]
+    >>> fill([4, 4], [[3, 3], [3]], token_budget=7, shared=False)
+    [{0: [0]}, {0: [1]}, {1: [0]}]
+    """
+    batches: list[dict[int, list[int]]] = []
+    used = 0
+    for question, lengths in enumerate(path_lengths):
+        for path, length in enumerate(lengths):
+            is_new = not batches or question not in batches[-1] or not shared
+            cost = length + prompt_lengths[question] * is_new
+            if not batches or used + cost > token_budget:
+                batches.append({})
+                used, cost = 0, length + prompt_lengths[question]
+            batches[-1].setdefault(question, []).append(path)
+            used += cost
+    return batches
+
+
+def _micro_batch(chosen: Sequence[tuple[Group, list[int]]], num_paths: int, device: torch.device) -> MicroBatch:
+    rollouts = [group.rollouts[path] for group, paths in chosen for path in paths]
+    lengths = [len(rollout.token_ids) for rollout in rollouts]
+    advantages = torch.tensor([group.advantages[path] for group, paths in chosen for path in paths], dtype=torch.float64)
+    return MicroBatch(
+        [group.prompt for group, _ in chosen],
+        [[torch.tensor(group.rollouts[path].token_ids) for path in paths] for group, paths in chosen],
+        advantages.repeat_interleave(torch.tensor(lengths)).float().to(device),
+        path_weights(lengths, num_paths).to(device),
+        torch.tensor([value for rollout in rollouts for value in rollout.logprobs]).to(device),
+    )
