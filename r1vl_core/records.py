@@ -11,6 +11,20 @@ SCHEMA_VERSION = 1
 """Raised when a column of a stored table changes its name or meaning; checked when a database is opened."""
 
 
+def asked(question: str, choices: tuple[tuple[str, str], ...]) -> str:
+    """What a policy is asked, in training and in evaluation alike: the question, and a line for each choice.
+
+    >>> print(asked("Which is largest?", (("A", "3"), ("B", "9"))))
+    Which is largest?
+    Choices:
+    A: 3
+    B: 9
+    """
+    if not choices:
+        return question
+    return "\n".join([question, "Choices:", *(f"{letter}: {text}" for letter, text in choices)])
+
+
 @dataclass(frozen=True, slots=True)
 class RawRecord:
     """One record as a reader found it, before any check.

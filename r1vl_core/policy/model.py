@@ -1,0 +1,193 @@
+"""A vision-language model with its tokenizer and image processor: load, save, and turn a question into tokens.
+
+Works with any Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint through the Auto classes. The processor class of transformers needs
+torchvision for its video half, which we never use; tokenizer and image processor are therefore loaded one by one, and the image
+processor by its PIL backend, so that tokens and pixels are the same with and without torchvision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
+
+from r1vl_core.prompts import render_prompt
+
+IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question, encoded: T prompt tokens, I images, N patches.
+
+    `input_ids` (T,) and `mm_token_type_ids` (T,) are int64, the latter 1 on image tokens and 0 elsewhere; `pixel_values` (N, D)
+    is float32; `image_grid_thw` (I, 3) counts the patches of each image.
+    """
+
+    question_id: str
+    input_ids: Tensor
+    mm_token_type_ids: Tensor
+    pixel_values: Tensor
+    image_grid_thw: Tensor
+
+    def __len__(self) -> int:
+        return int(self.input_ids.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A model that answers, with all it takes to talk to it. `prompt` names the template in `r1vl_core.prompts`.
+
+    `end_token_ids` are all tokens that end a response; `forbidden_token_ids` are placeholders a response must never hold (a
+    sampled image placeholder would crash the next forward).
+    """
+
+    model: Any
+    tokenizer: Any
+    image_processor: Any
+    prompt: str
+    max_pixels: int
+    end_token_ids: tuple[int, ...]
+    forbidden_token_ids: tuple[int, ...]
+    pad_token_id: int
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the model's parameters."""
+        return next(self.model.parameters()).device
+
+    def encode(self, question_id: str, text: str, image: Image.Image) -> Prompt:
+        """Encode a question about one RGB picture; the prompt ends where the response begins and is never cut."""
+        pixels = self.image_processor(
+            images=[image], return_tensors="pt", size={"shortest_edge": self._min_pixels(), "longest_edge": self.max_pixels}
+        )
+        grid = pixels["image_grid_thw"]
+        num_image_tokens = int(grid[0].prod()) // self.image_processor.merge_size**2
+        input_ids = torch.tensor(self._prompt_token_ids(text, num_image_tokens), dtype=torch.int64)
+        is_image = (input_ids == self.model.config.image_token_id).to(torch.int64)
+        return Prompt(question_id, input_ids, is_image, pixels["pixel_values"].float(), grid)
+
+    def encode_path(self, path: str) -> Tensor:
+        """Tokens of a reasoning path with the end token the chat template closes a turn with, (C,) int64."""
+        return torch.tensor([*self._plain_token_ids(path), self.end_token_ids[0]], dtype=torch.int64)
+
+    def decode(self, token_ids: Iterable[int]) -> str:
+        """Text of a response: everything before the first end token."""
+        kept: list[int] = []
+        for token_id in token_ids:
+            if int(token_id) in self.end_token_ids:
+                break
+            kept.append(int(token_id))
+        return str(self.tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def count_prompt_tokens(self, text: str, width: int, height: int) -> int:
+        """Length T of the prompt that `encode` would make for a picture of this size in pixels, without decoding it."""
+        kwargs = {"min_pixels": self._min_pixels(), "max_pixels": self.max_pixels}
+        num_patches = self.image_processor.get_number_of_image_patches(height, width, kwargs)
+        return len(self._prompt_token_ids(text, num_patches // self.image_processor.merge_size**2))
+
+    def count_path_tokens(self, path: str) -> int:
+        """Number of tokens of a path, its end token included."""
+        return len(self._plain_token_ids(path)) + 1
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors), tokenizer and image processor; `load_policy` and any Auto class read them back."""
+        self.model.save_pretrained(folder, safe_serialization=True)
+        self.tokenizer.save_pretrained(folder)
+        self.image_processor.save_pretrained(folder)
+
+    def _min_pixels(self) -> int:
+        return min(int(self.image_processor.size["shortest_edge"]), self.max_pixels)
+
+    def _prompt_token_ids(self, text: str, num_image_tokens: int) -> list[int]:
+        content = [{"type": "image"}, {"type": "text", "text": self._harmless(render_prompt(self.prompt, question=text))}]
+        chat = self.tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+        token_ids = self.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        image_token_id = self.model.config.image_token_id
+        at = token_ids.index(image_token_id)
+        return [*token_ids[:at], *[image_token_id] * num_image_tokens, *token_ids[at + 1 :]]
+
+    def _plain_token_ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(self._harmless(text), add_special_tokens=False)["input_ids"])
+
+    def _harmless(self, text: str) -> str:
+        # A data file must not be able to open a turn or add an image: special tokens spelled out in text lose their bar.
+        for token in self.tokenizer.all_special_tokens:
+            if token in text:
+                text = text.replace(token, token.replace("|", " "))
+        return text
+
+
+def load_policy(
+    checkpoint: str | Path,
+    *,
+    prompt: str,
+    max_pixels: int,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    weights: bool = True,
+) -> Policy:
+    """Load a checkpoint folder or hub name. Raises ValueError when it is no vision-language model or holds no safetensors.
+
+    Without `weights` the model is an empty shell: enough to encode and to count tokens, at no cost in memory.
+    """
+    name = str(bundled_checkpoint(checkpoint))
+    config = _load_part(AutoConfig, name)
+    if not hasattr(config, "vision_config") or not hasattr(config, "image_token_id"):
+        raise ValueError(
+            f"checkpoint {name}: a {config.model_type} is not a vision-language model; use a Qwen2-VL, Qwen2.5-VL or Qwen3-VL one"
+        )
+    if weights:
+        model = _load_part(AutoModelForImageTextToText, name, dtype=dtype, use_safetensors=True, attn_implementation="sdpa")
+        model = model.to(device).eval()
+    else:
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config)
+    tokenizer = _load_part(AutoTokenizer, name)
+    image_processor = _load_part(AutoImageProcessor, name, backend="pil")
+    return make_policy(model, tokenizer, image_processor, prompt=prompt, max_pixels=max_pixels)
+
+
+def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str, max_pixels: int) -> Policy:
+    """Join the parts of a policy; the end tokens are all of the generation configuration's and the tokenizer's."""
+    ends = _as_ids(tokenizer.eos_token_id) + _as_ids(_generation_config(model).eos_token_id)
+    end_token_ids = tuple(dict.fromkeys(ends))
+    if not end_token_ids:
+        raise ValueError("the checkpoint names no end token; set eos_token_id in its generation_config.json")
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_token_ids[-1]
+    return Policy(model, tokenizer, image_processor, prompt, max_pixels, end_token_ids, _forbidden(model, end_token_ids), int(pad))
+
+
+def bundled_checkpoint(checkpoint: str | Path) -> str | Path:
+    """The folder of the bundled `r1vl-tiny` for that name, any other name as it is."""
+    if str(checkpoint) == "r1vl-tiny":
+        return Path(__file__).parents[1] / "handwriting" / "r1vl-tiny"
+    return checkpoint
+
+
+def _load_part(auto_class: Any, name: str, **kwargs: Any) -> Any:
+    try:
+        return auto_class.from_pretrained(name, trust_remote_code=False, **kwargs)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"checkpoint {name}: cannot load it as {auto_class.__name__} from safetensors files: {reason}") from error
+
+
+def _generation_config(model: Any) -> GenerationConfig:
+    return model.generation_config or GenerationConfig()
+
+
+def _as_ids(value: int | list[int] | None) -> list[int]:
+    return [] if value is None else [value] if isinstance(value, int) else list(value)
+
+
+def _forbidden(model: Any, end_token_ids: tuple[int, ...]) -> tuple[int, ...]:
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    found = [getattr(model.config, name, None) for name in names]
+    return tuple(sorted({int(token_id) for token_id in found if token_id is not None} - set(end_token_ids)))

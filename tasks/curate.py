@@ -1,0 +1,88 @@
+"""Stage 1: raw records to validated questions and rejects with reasons, in one database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from r1vl_core.config import Preset
+from r1vl_core.data import curate, database
+from r1vl_core.data.readers import read_records
+from r1vl_core.evaluation.benchmarks.tsv import read_tsv
+from r1vl_core.records import Question, RawRecord, asked
+from tasks.checkpoints import digest_checkpoint, find_checkpoint
+from tasks.inputs import Inputs
+from tasks.recipe import Recipe
+from tasks.stages import Build, Stage
+from tasks.world import heldout_file, image_roots, sources
+
+REVISION = 1
+DATABASE = "curated.duckdb"
+
+
+def recipe(preset: Preset, inputs: Inputs) -> Recipe:
+    """What is read, by content; what counts tokens; what a record must fulfil."""
+    settings: dict[str, Any] = {
+        **preset.curate.model_dump(mode="json"),
+        "max_pixels": preset.max_pixels,
+        "model": digest_checkpoint(preset, inputs),
+        "sources": [
+            {"name": source.name, "licence": source.licence, "file": inputs.file(source.path), "images": inputs.folder(source.images)}
+            for source in preset.sources
+        ],
+    }
+    if preset.evaluate.data is not None:
+        settings["heldout"] = inputs.file(preset.evaluate.data)
+    return Recipe("curate", REVISION, settings, inputs, prompts_of(preset))
+
+
+def build(job: Build) -> Mapping[str, Any]:
+    """Read, check, store."""
+    from r1vl_core.policy.model import load_policy  # torch is imported only where a stage is really built
+
+    preset, settings = job.preset, job.preset.curate
+    policy = load_policy(find_checkpoint(preset), prompt=preset.prompt, max_pixels=preset.max_pixels, weights=False)
+    files = sources(preset, job.inputs)
+    heldout = read_tsv(heldout_file(preset, job.inputs)) if settings.contamination else ()
+
+    def count_prompt_tokens(question: Question, width: int, height: int) -> int:
+        return policy.count_prompt_tokens(asked(question.text, question.choices), width, height)
+
+    def records() -> Iterator[RawRecord]:
+        for source in files:
+            yield from read_records(source)
+
+    checks = curate.Checks(
+        settings,
+        image_roots(preset, job.inputs),
+        count_prompt_tokens,
+        policy.count_path_tokens,
+        curate.held_out_questions(heldout, settings.max_image_pixels),
+    )
+    found = curate.curate(records(), checks, num_workers=job.runtime.num_workers, on_progress=lambda done: job.log(f"{done} records read"))
+    if not found.questions:
+        raise ValueError(f"none of {found.num_read} records became a question; the first reject: {found.rejected[:1]}")
+    path = job.out / DATABASE
+    database.write_curated(path, found.questions, found.rejected, files)
+    counts = database.counts(path)
+    reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected_by_reason.items()) or "none"
+    job.log(f"{counts.num_read} records read: {counts.num_accepted} questions, {counts.num_rejected} rejected ({reasons})")
+    return {
+        "content": {DATABASE: database.content_digest(path)},
+        "metrics": {
+            "num_records": counts.num_read,
+            "num_questions": counts.num_accepted,
+            "num_rejected": counts.num_rejected,
+            **{f"rejected_{reason}": number for reason, number in counts.rejected_by_reason.items()},
+        },
+    }
+
+
+def prompts_of(preset: Preset) -> dict[str, str]:
+    """Digest of the prompt template that every stage with a policy uses."""
+    from r1vl_core.prompts import prompt_digest
+
+    return {preset.prompt: prompt_digest(preset.prompt)}
+
+
+STAGE = Stage("curate", ("world",), recipe, build)

@@ -1,0 +1,93 @@
+"""Stage 5: both policies answer the held-out questions, greedily and in batches, in a child process."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1vl_core.config import Preset
+from r1vl_core.report import Report
+from tasks import curate, warmup
+from tasks.inputs import Inputs
+from tasks.launch import run_child, write_report
+from tasks.recipe import Recipe
+from tasks.stages import Build, Stage
+from tasks.world import heldout_file
+
+if TYPE_CHECKING:
+    from r1vl_core.records import ScoredResponse
+    from tasks.trainer import Work
+
+REVISION = 1
+POLICIES = ("warmup", "stepgrpo")
+SUMMARY = "summary.json"
+
+
+def responses_file(policy: str) -> str:
+    """Name of the file with a policy's scored responses."""
+    return f"{policy}.parquet"
+
+
+def recipe(preset: Preset, inputs: Inputs) -> Recipe:
+    """Both policies, the held-out file and how responses are decoded."""
+    settings: dict[str, Any] = {**preset.evaluate.model_dump(mode="json", exclude={"data"}), "max_pixels": preset.max_pixels}
+    if preset.evaluate.data is not None:
+        settings["heldout"] = inputs.file(preset.evaluate.data)
+    return Recipe("evaluate", REVISION, settings, inputs, curate.prompts_of(preset))
+
+
+def build(job: Build) -> Mapping[str, Any]:
+    """Decode and score in a child; the summary becomes the stage's metrics."""
+    order = {
+        "stage": "evaluate",
+        "policies": {name: str(job.inputs[name].path / warmup.POLICY) for name in POLICIES},
+        "heldout": str(heldout_file(job.preset, job.inputs).absolute()),
+        **warmup.order_of(job),
+    }
+    run_child(job, order)
+    table = json.loads((job.out / SUMMARY).read_text(encoding="utf-8"))
+    metrics = {f"{name}_accuracy": table[name]["accuracy"] for name in POLICIES}
+    job.log(", ".join(f"{name} {table[name]['accuracy']:.1%} of {table[name]['num_questions']}" for name in POLICIES))
+    return {"metrics": metrics, "files": [SUMMARY]}
+
+
+def compute(work: Work) -> None:
+    """In the child: answer, score, store. One process does it all."""
+    from r1vl_core.evaluation import evaluate
+    from r1vl_core.evaluation.benchmarks import handwriting
+    from r1vl_core.evaluation.benchmarks.tsv import read_tsv
+
+    if not work.is_first:
+        return
+    settings = work.preset.evaluate
+    every = list(read_tsv(Path(work.order["heldout"])))
+    rows = list(itertools.islice(every, settings.limit or None))
+    scored: dict[str, list[ScoredResponse]] = {}
+    for name, folder in work.order["policies"].items():
+        policy, started = work.policy(folder), time.monotonic()
+        answered: list[ScoredResponse] = []
+        for batch in evaluate.evaluate(
+            policy, rows, prompt_text=handwriting.prompt_text, judge=handwriting.judge, max_new_tokens=settings.max_new_tokens
+        ):
+            answered += batch
+            seconds = time.monotonic() - started
+            done = len(scored) * len(rows) + len(answered)
+            metrics = {f"{name}_questions": float(len(answered)), "questions_per_second": len(answered) / seconds}
+            write_report(Report(done, len(rows) * len(work.order["policies"]), metrics))
+            if work.should_stop():
+                return
+        scored[name] = answered
+    for name, responses in scored.items():
+        evaluate.write_responses(work.out / responses_file(name), responses)
+    table: dict[str, Any] = {name: evaluate.summary(responses) for name, responses in scored.items()}
+    table["comparison"] = asdict(evaluate.compare(scored["warmup"], scored["stepgrpo"]))
+    table["partial"] = {"answered": len(rows), "all": len(every)} if len(rows) < len(every) else None
+    (work.out / SUMMARY).write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+STAGE = Stage("evaluate", ("world", "warmup", "stepgrpo"), recipe, build)

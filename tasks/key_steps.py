@@ -1,0 +1,54 @@
+"""Stage 2: key steps with equivalent forms for every question, in one database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from r1vl_core.config import Preset
+from r1vl_core.data import database
+from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.reasoning.paths import parse
+from r1vl_core.records import Question, Rejected
+from tasks import curate
+from tasks.inputs import Inputs
+from tasks.recipe import Recipe
+from tasks.stages import Build, Stage
+
+REVISION = 1
+DATABASE = "key_steps.duckdb"
+
+
+def recipe(preset: Preset, inputs: Inputs) -> Recipe:
+    """The extractor's settings and the curated questions."""
+    return Recipe("key_steps", REVISION, preset.key_steps.model_dump(mode="json"), inputs)
+
+
+def build(job: Build) -> Mapping[str, Any]:
+    """Extract, store; a question whose path yields no key step is set aside, with the reason."""
+    questions: list[Question] = []
+    rejected: list[Rejected] = []
+    for row, question in enumerate(database.read_questions(job.inputs["curate"].path / curate.DATABASE)):
+        key_steps = extract_key_steps(parse(question.reference_path), job.preset.key_steps.max_key_steps)
+        if key_steps:
+            questions.append(replace(question, key_steps=key_steps))
+        else:
+            detail = "the steps hold no equation, quantity or named thing"
+            rejected.append(Rejected(question.source, row, "no_key_steps", detail, question.reference_path))
+    if not questions:
+        raise ValueError("no question has a key step; look at the reference paths of the curated database")
+    path = job.out / DATABASE
+    database.write_key_steps(path, questions, rejected)
+    metrics = {
+        "num_questions": len(questions),
+        "num_without_key_steps": len(rejected),
+        "mean_key_steps": fmean(len(question.key_steps) for question in questions),
+        "mean_forms": fmean(len(forms) for question in questions for forms in question.key_steps),
+    }
+    job.log(f"{len(questions)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
+    return {"content": {DATABASE: database.content_digest(path)}, "metrics": metrics}
+
+
+STAGE = Stage("key_steps", ("curate",), recipe, build)

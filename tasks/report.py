@@ -1,0 +1,176 @@
+"""Stage 6: one self-contained page of what was learnt, from the artifacts of all other stages."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from r1vl_core.config import Preset
+from r1vl_core.data import database
+from r1vl_core.data.images import find_image
+from r1vl_core.evaluation.benchmarks.tsv import read_tsv
+from r1vl_core.evaluation.evaluate import compare, is_right, read_responses
+from r1vl_core.records import BenchmarkRow, Question, Rejected, ScoredResponse
+from r1vl_core.report import Report
+from r1vl_core.reporting.data import (
+    Curation,
+    GroupView,
+    HeldOutView,
+    Mark,
+    PathView,
+    PolicyResult,
+    RejectReason,
+    ReportData,
+    StageRow,
+)
+from r1vl_core.reporting.page import render_report
+from tasks import curate, key_steps
+from tasks.evaluate import POLICIES, SUMMARY, responses_file
+from tasks.inputs import Inputs
+from tasks.recipe import Recipe
+from tasks.reports import read_reports
+from tasks.stages import Build, Stage
+from tasks.store import Artifact
+from tasks.world import heldout_file, image_roots
+
+REVISION = 1
+PAGE = "report.html"
+T = TypeVar("T")
+
+_TITLES = {"warmup": "warm-up", "stepgrpo": "StepGRPO"}
+
+
+def recipe(preset: Preset, inputs: Inputs) -> Recipe:
+    """All that stands on the page; the preset's name and words too, which no other recipe holds."""
+    settings = {**preset.report.model_dump(mode="json"), "name": preset.name, "description": preset.description, "seed": preset.seed}
+    return Recipe("report", REVISION, settings, inputs)
+
+
+def build(job: Build) -> Mapping[str, Any]:
+    """Gather and write the page."""
+    page = render_report(gather(job.preset, job.inputs))
+    (job.out / PAGE).write_text(page, encoding="utf-8")
+    job.log(f"report: {len(page) // 1024} KiB, opens without a network")
+    return {"files": [PAGE]}
+
+
+def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
+    """What the page shows, read from the artifacts."""
+    responses = {name: read_responses(inputs["evaluate"].path / responses_file(name)) for name in POLICIES}
+    summary = json.loads((inputs["evaluate"].path / SUMMARY).read_text(encoding="utf-8"))
+    reports = read_reports(inputs["stepgrpo"].path)
+    rows = list(read_tsv(heldout_file(preset, inputs)))
+    partial = summary["partial"]
+    return ReportData(
+        preset=preset.name,
+        description=preset.description,
+        seed=preset.seed,
+        created=str(inputs["evaluate"].made["created"]),
+        stages=tuple(StageRow(name, "built", float(a.made["seconds"]), a.key) for name, a in inputs.items()),
+        policies=tuple(_result(name, responses[name], summary[name], inputs["stepgrpo"]) for name in POLICIES),
+        comparison=compare(responses["warmup"], responses["stepgrpo"]),
+        reports=tuple(Report(report.step, report.num_steps, report.metrics) for report in reports),
+        warmup_reports=read_reports(inputs["warmup"].path),
+        curation=_curation(inputs["curate"].path / curate.DATABASE),
+        groups=_groups(preset, inputs, reports),
+        heldout=_heldout(rows, responses, preset.report.num_responses),
+        num_heldout_total=len(rows),
+        notes=(f"Partial: the first {partial['answered']} of {partial['all']} held-out questions.",) if partial else (),
+    )
+
+
+def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str, Any], stepgrpo: Artifact) -> PolicyResult:
+    families: Counter[str] = Counter(row.category for row in responses)
+    right: Counter[str] = Counter(row.category for row in responses if is_right(row))
+    return PolicyResult(
+        name=_TITLES[name],
+        num_correct=sum(right.values()),
+        num_questions=len(responses),
+        families=tuple((family, right[family], families[family]) for family in sorted(families)),
+        mean_step_rar=stepgrpo.notes["metrics"]["mean_step_rar"] if name == "stepgrpo" else None,
+        mean_step_rvr=summary["mean_step_rvr"],
+        mean_num_tokens=summary["mean_num_tokens"],
+        share_truncated=summary["share_truncated"],
+    )
+
+
+def _curation(path: Path) -> Curation:
+    counts = database.counts(path)
+    examples: dict[str, Rejected] = {}
+    for row in database.read_rejected(path):
+        examples.setdefault(row.reason, row)
+    rejects = tuple(
+        RejectReason(reason, number, examples[reason].source, examples[reason].row, examples[reason].detail, examples[reason].raw)
+        for reason, number in counts.rejected_by_reason.items()
+    )
+    return Curation(counts.num_read, counts.num_accepted, rejects)
+
+
+def _groups(preset: Preset, inputs: Mapping[str, Artifact], reports: Sequence[Report]) -> tuple[GroupView, ...]:
+    """Groups spread evenly over the run, each with its picture."""
+    questions = {question.id: question for question in database.read_questions(inputs["key_steps"].path / key_steps.DATABASE)}
+    roots = image_roots(preset, inputs)
+    groups: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    for report in reports:
+        for sample in report.samples:
+            groups[report.step, sample["question_id"]].append(sample)
+    keys = spread(sorted(groups), preset.report.num_groups)
+    return tuple(_group(step, questions[name], roots, groups[step, name]) for step, name in keys)
+
+
+def _group(step: int, question: Question, roots: Mapping[str, Path], samples: Iterable[dict[str, Any]]) -> GroupView:
+    return GroupView(
+        step=step,
+        question_id=question.id,
+        family=question.source,
+        question=question.text,
+        choices=question.choices,
+        gold=question.answer,
+        key_steps=question.key_steps,
+        image=find_image(roots[question.source], question.image).read_bytes(),
+        paths=tuple(_path(sample) for sample in samples),
+    )
+
+
+def _path(sample: Mapping[str, Any]) -> PathView:
+    return PathView(
+        text=sample["text"],
+        step_rar=sample["step_rar"],
+        step_rvr=sample["step_rvr"],
+        advantage=sample["advantage"],
+        k=sample["k"],
+        verdict=sample["verdict"],
+        answer=sample["answer"] or "",
+        marks=tuple(Mark(mark["key_step"], mark["start"], mark["end"], mark["form"]) for mark in sample["marks"]),
+        missed=tuple(sample["missed"]),
+        num_tokens=sample["num_tokens"],
+        truncated=sample["truncated"],
+    )
+
+
+def _heldout(rows: Sequence[BenchmarkRow], responses: Mapping[str, Sequence[ScoredResponse]], count: int) -> tuple[HeldOutView, ...]:
+    by_policy = [{response.index: response for response in responses[name]} for name in POLICIES]
+    answered = [row for row in rows if all(row.index in table for table in by_policy)]
+    return tuple(
+        HeldOutView(
+            row.index, row.category, row.question, row.choices, row.answer, row.image, tuple(table[row.index] for table in by_policy)
+        )
+        for row in spread(answered, count)
+    )
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """`count` of the items, evenly spread and in order; all when there are fewer.
+
+    >>> spread([0, 1, 2, 3, 4, 5], 3)
+    [0, 2, 4]
+    """
+    if len(items) <= count:
+        return list(items)
+    return [items[place * len(items) // count] for place in range(count)]
+
+
+STAGE = Stage("report", ("world", "curate", "key_steps", "warmup", "stepgrpo", "evaluate"), recipe, build)

@@ -1,0 +1,37 @@
+"""A training stage's reports, kept with its artifact, and what they mean apart from how long it took."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from r1vl_core.report import Report
+from r1vl_core.training import checkpoint
+from tasks.stages import Build
+
+REPORTS = "reports.jsonl"
+"""Name of the file, in the work folder and in the artifact."""
+
+_TIMED = ("seconds", "per_second", "memory", "tokens_per_s")
+
+
+def collect_reports(job: Build) -> dict[str, float]:
+    """Copy the reports into the artifact; the last step's metrics."""
+    shutil.copyfile(job.work / REPORTS, job.out / REPORTS)
+    return read_reports(job.out)[-1].metrics
+
+
+def read_reports(folder: Path) -> tuple[Report, ...]:
+    """All reports of an artifact, samples included, in order of their steps."""
+    return tuple(checkpoint.read_reports(folder))
+
+
+def meaning_of_reports(folder: Path) -> dict[str, str]:
+    """Digest of the reports less every time and memory figure, which no two builds share."""
+    digest = hashlib.sha256()
+    for report in read_reports(folder):
+        metrics = {name: value for name, value in sorted(report.metrics.items()) if not any(word in name for word in _TIMED)}
+        digest.update(json.dumps([report.step, metrics, report.samples], sort_keys=True).encode())
+    return {REPORTS: digest.hexdigest()}

@@ -1,0 +1,88 @@
+"""Stage 4: StepGRPO from the warm-up policy, in a child process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from r1vl_core.config import Preset
+from r1vl_core.report import Report
+from tasks import curate, key_steps, warmup
+from tasks.inputs import Inputs
+from tasks.launch import run_child, write_report
+from tasks.recipe import Recipe
+from tasks.reports import collect_reports, meaning_of_reports, read_reports
+from tasks.stages import Build, Stage
+
+if TYPE_CHECKING:
+    from r1vl_core.policy.model import Policy
+    from tasks.trainer import Work
+
+REVISION = 1
+POLICY = warmup.POLICY
+
+
+def recipe(preset: Preset, inputs: Inputs) -> Recipe:
+    """Questions with key steps, the warm-up policy and the settings that decide the weights."""
+    settings = {
+        **preset.stepgrpo.model_dump(mode="json", exclude={"save_every", "keep_checkpoints"}),
+        "seed": preset.seed,
+        "max_pixels": preset.max_pixels,
+    }
+    needed = {name: digest for name, digest in inputs.items() if name != "world"}  # its pictures' digests stand in the questions
+    return Recipe("stepgrpo", REVISION, settings, needed, curate.prompts_of(preset))
+
+
+def build(job: Build) -> Mapping[str, Any]:
+    """Train in a child, then keep the checkpoint and the reports with their rollouts."""
+    order = {
+        "stage": "stepgrpo",
+        "policy": str(job.inputs["warmup"].path / POLICY),
+        "questions": str(job.inputs["key_steps"].path / key_steps.DATABASE),
+        **warmup.order_of(job),
+    }
+    run_child(job, order)
+    collect_reports(job)
+    return {"content": meaning_of_reports(job.out), "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
+
+
+def final_rewards(reports: tuple[Report, ...]) -> dict[str, float]:
+    """Mean rewards over the paths sampled in the last tenth of the steps (one step at least)."""
+    last = reports[-max(1, len(reports) // 10) :]
+    return {f"mean_{name}": fmean(report.metrics[name] for report in last) for name in ("step_rar", "step_rvr", "k", "reward")}
+
+
+def compute(work: Work) -> None:
+    """In the child: train and save."""
+    from r1vl_core.reasoning import rewards
+    from r1vl_core.training import stepgrpo
+
+    preset, settings = work.preset, work.preset.stepgrpo
+    policy: Policy = work.policy(work.order["policy"])
+    reference = work.policy(work.order["policy"]) if settings.beta > 0 else None
+    questions = work.questions()
+    prepared = [rewards.prepare(question) for question in questions]
+
+    def judge(number: int, response: str) -> rewards.Reward:
+        return rewards.reward(response, prepared[number], settings.alpha)
+
+    for report in stepgrpo.train(
+        policy,
+        reference,
+        lambda number: work.encode(policy, questions[number]),
+        judge,
+        num_questions=len(questions),
+        settings=settings,
+        seed=preset.seed,
+        work_dir=work.work_dir,
+        token_budget=work.runtime.token_budget,
+        accelerator=work.accelerator,
+        should_stop=work.should_stop,
+    ):
+        write_report(report)
+    if work.is_first and not work.should_stop():
+        policy.save(work.out / POLICY)
+
+
+STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup"), recipe, build)

@@ -1,0 +1,115 @@
+"""The child process of a stage that needs the policy: `python -m tasks.trainer ORDER.json`, under accelerate or torchrun.
+
+The order says which stage, with which settings, from which files and into which folder. SIGTERM finishes the current step, saves a
+checkpoint and exits with 143. Exit status 2 with a line "error: …" is something the user got wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from r1vl_core.config import Preset, Runtime
+from r1vl_core.data import database
+from r1vl_core.data.images import find_image, load_image
+from r1vl_core.policy.model import Policy, Prompt, load_policy
+from r1vl_core.records import Question, asked
+from tasks.supervise import ASKED
+
+ORDERS: dict[str, str] = {"warmup": "tasks.warmup", "stepgrpo": "tasks.stepgrpo", "evaluate": "tasks.evaluate"}
+"""Which module's `compute(Work)` carries out an order."""
+
+
+class Work:
+    """What a computation in the child has at hand. `order` holds the stage's own paths."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order = order
+        self.preset = Preset.model_validate(order["preset"])
+        self.runtime = Runtime.model_validate(order["runtime"])
+        self.out = Path(order["out"])
+        self.work_dir = Path(order["work"])
+        self.accelerator = Accelerator(cpu=self.device == "cpu")
+        self._stopping = False
+
+    @property
+    def device(self) -> str:
+        """Device the runtime asks for, or the best there is."""
+        if self.runtime.device != "auto":
+            return self.runtime.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return bool(self.accelerator.is_main_process)
+
+    def should_stop(self) -> bool:
+        """Whether SIGTERM came; asked by the training loop after every step."""
+        return self._stopping
+
+    def stop(self, *_: object) -> None:
+        """Ask the training loop to save and return."""
+        self._stopping = True
+
+    def policy(self, folder: str) -> Policy:
+        """The checkpoint in `folder`, fp32 weights, on this process's device."""
+        preset = self.preset
+        return load_policy(folder, prompt=preset.prompt, max_pixels=preset.max_pixels, device=str(self.accelerator.device))
+
+    def questions(self) -> list[Question]:
+        """The questions of the database the order names."""
+        return database.read_questions(Path(self.order["questions"]))
+
+    def encode(self, policy: Policy, question: Question) -> Prompt:
+        """A question's prompt; its picture is read now."""
+        root = Path(self.order["image_roots"][question.source])
+        image = load_image(find_image(root, question.image), self.preset.curate.max_image_pixels)
+        return policy.encode(question.id, asked(question.text, question.choices), image)
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the order in the named file; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    order = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    work = Work(order)
+    signal.signal(signal.SIGTERM, work.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches us as the supervisor's SIGTERM
+    try:
+        with _one_writer(work):
+            _computation(order["stage"])(work)
+    except ValueError as error:
+        print(f"error: {error}", flush=True)
+        return 2
+    return ASKED if work.should_stop() else 0
+
+
+def _computation(stage: str) -> Callable[[Work], None]:
+    from importlib import import_module
+
+    return import_module(ORDERS[stage]).compute  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _one_writer(work: Work) -> Iterator[None]:
+    # Only the first process speaks; the others' warnings would come once a rank.
+    if not work.is_first:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    yield
+    if work.accelerator.num_processes > 1:
+        work.accelerator.wait_for_everyone()
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
