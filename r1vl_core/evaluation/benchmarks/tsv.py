@@ -1,0 +1,190 @@
+"""The public toolkit's TSV: rows with their picture as base64, read as a stream and written back.
+
+Tab-separated, UTF-8, one header line. `image` holds one base64 picture, or a cell of at most 64 characters that is the `index` of
+another row whose own cell holds it, or a list of base64 pictures. Cell texts such as "None" or "NA" are text here, never missing.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import csv
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from r1vl_core.records import BenchmarkRow
+
+LONGEST_REFERENCE = 64
+"""Characters; a longer image cell holds a picture, a shorter one the index of another row."""
+
+COLUMNS = ("index", "question", "image", "answer", "category")
+"""Columns that `write_tsv` writes before the choices; `category` may be missing in a file that is read."""
+
+_LONGEST_CELL = 2**31 - 1
+
+
+@dataclass(slots=True)
+class _References:
+    """What one pass over a file learns about image cells that point to other rows."""
+
+    last_use: dict[str, int] = field(default_factory=dict)
+    forward: set[str] = field(default_factory=set)
+
+
+def read_tsv(path: Path) -> Iterator[BenchmarkRow]:
+    """Yield the rows of a benchmark file in file order, one at a time; a row without picture is dropped, as the toolkit does.
+
+    Memory: one row, plus the pictures that rows further down still refer to. Choices are the non-empty cells of the columns A, B, C ….
+    Raises ValueError naming the file, the row (1 is the first below the header) and the column of what is malformed.
+    """
+    for number, cells in enumerate(read_cells(path, ("index", "image", "question", "answer")), start=1):
+        if not cells["image"]:
+            continue
+        where = f"{path}: row {number} (index {cells['index']!r})"
+        yield BenchmarkRow(
+            index=cells["index"],
+            question=cells["question"],
+            choices=tuple((letter, cells[letter]) for letter in string.ascii_uppercase if cells.get(letter)),
+            answer=cells["answer"],
+            category=cells.get("category", ""),
+            image=_picture(cells["image"], where),
+        )
+
+
+def read_cells(path: Path, required: Sequence[str] = ("index", "image")) -> Iterator[dict[str, str]]:
+    """Yield every row as its cells by column name, image references resolved to the base64 text (or list) they point to.
+
+    The layer below `read_tsv`, for benchmarks with columns of their own. Raises ValueError as `read_tsv` does.
+    """
+    references = _find_references(path, required)
+    pictures = _read_pictures(path, references.forward)
+    for number, cells in enumerate(_rows(path, required), start=1):
+        index, image = cells["index"], cells["image"]
+        if _is_reference(image):
+            if image not in pictures:
+                raise ValueError(f"{path}: row {number} (index {index!r}), column 'image': refers to row {image!r}, which holds no picture")
+            cells["image"] = pictures[image]
+            if references.last_use[image] == number and image not in references.forward:
+                del pictures[image]
+        elif len(image) > LONGEST_REFERENCE and references.last_use.get(index, 0) > number:
+            pictures[index] = image
+        yield cells
+
+
+def write_tsv(path: Path, rows: Iterable[BenchmarkRow], choice_letters: Sequence[str] = "ABCD") -> int:
+    """Write rows in the toolkit's form, every cell quoted, and return their number; a free-form row's choice cells are empty.
+
+    Raises ValueError for a row the form cannot hold: a doubled index, a choice of another letter, an empty choice or picture.
+    """
+    seen: set[str] = set()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow([*COLUMNS, *choice_letters])
+        for row in rows:
+            _check_writable(path, row, choice_letters, seen)
+            seen.add(row.index)
+            choices = dict(row.choices)
+            image = base64.b64encode(row.image).decode("ascii")
+            cells = [row.index, row.question, image, row.answer, row.category]
+            writer.writerow([*cells, *(choices.get(letter, "") for letter in choice_letters)])
+    return len(seen)
+
+
+def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter="\t", strict=True)
+            header = _checked_header(path, next(lines, []), required)
+            for cells in lines:
+                if not cells:
+                    continue
+                number += 1
+                if len(cells) != len(header):
+                    short = f", column {header[len(cells)]!r} is missing" if len(cells) < len(header) else ""
+                    counts = f"{len(cells)} cells under {len(header)} columns"
+                    raise ValueError(f"{path}: row {number}: {counts}{short}; quote cells that hold tabs")
+                yield dict(zip(header, cells, strict=True))
+    except OSError as error:
+        raise ValueError(f"benchmark file {path}: {error.strerror or error}") from None
+    except csv.Error as error:
+        raise ValueError(f"{path}: row {number + 1}: not a quoted, tab-separated row: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: row {number + 1} or later: not UTF-8: {error.reason}") from None
+
+
+def _checked_header(path: Path, header: list[str], required: Sequence[str]) -> list[str]:
+    doubled = sorted({name for name in header if header.count(name) > 1})
+    if doubled:
+        raise ValueError(f"{path}: column {doubled[0]!r} occurs more than once")
+    for name in required:
+        if name not in header:
+            found = ", ".join(header[:12]) or "an empty file"
+            raise ValueError(f"{path}: no column {name!r} in its header line; it needs {', '.join(required)}; found {found}")
+    return header
+
+
+def _is_reference(cell: str) -> bool:
+    return 0 < len(cell) <= LONGEST_REFERENCE and not cell.startswith("[")
+
+
+def _find_references(path: Path, required: Sequence[str]) -> _References:
+    found = _References()
+    row_of: dict[str, int] = {}
+    for number, cells in enumerate(_rows(path, required), start=1):
+        index, image = cells["index"], cells["image"]
+        if not index:
+            raise ValueError(f"{path}: row {number}, column 'index': empty; every row needs one")
+        if index in row_of:
+            raise ValueError(f"{path}: row {number}, column 'index': {index!r} is also the index of row {row_of[index]}")
+        row_of[index] = number
+        if _is_reference(image):
+            found.last_use[image] = number
+            if image not in row_of:
+                found.forward.add(image)
+    return found
+
+
+def _read_pictures(path: Path, indices: set[str]) -> dict[str, str]:
+    # Only files whose references point downwards pay for this pass and hold these pictures in memory.
+    if not indices:
+        return {}
+    rows = _rows(path, ())
+    return {cells["index"]: cells["image"] for cells in rows if cells["index"] in indices and len(cells["image"]) > LONGEST_REFERENCE}
+
+
+def _picture(cell: str, where: str) -> bytes:
+    if cell.startswith("["):
+        cell = _only_picture(cell, where)
+    try:
+        return base64.b64decode("".join(cell.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"{where}, column 'image': not base64: {error}") from None
+
+
+def _only_picture(cell: str, where: str) -> str:
+    try:
+        pictures = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"{where}, column 'image': starts like a list of pictures and is none") from None
+    if not isinstance(pictures, list) or len(pictures) != 1 or not isinstance(pictures[0], str):
+        raise ValueError(f"{where}, column 'image': a list that does not hold exactly one base64 text; rows of one picture are supported")
+    return pictures[0]
+
+
+def _check_writable(path: Path, row: BenchmarkRow, choice_letters: Sequence[str], seen: set[str]) -> None:
+    where = f"{path}: row {len(seen) + 1} (index {row.index!r})"
+    if not row.index or row.index in seen:
+        raise ValueError(f"{where}, column 'index': empty or used before; every row needs its own")
+    for letter, text in row.choices:
+        if letter not in choice_letters or not text:
+            raise ValueError(f"{where}, column {letter!r}: a choice needs a text and one of the letters {', '.join(choice_letters)}")
+    if len(base64.b64encode(row.image)) <= LONGEST_REFERENCE:
+        raise ValueError(f"{where}, column 'image': {len(row.image)} bytes are no encoded picture")
+    for column, text in zip(COLUMNS, (row.index, row.question, "", row.answer, row.category), strict=True):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"{where}, column {column!r}: holds half a surrogate pair, which UTF-8 cannot spell")
