@@ -9,11 +9,11 @@ from rich.text import Text
 
 from r1vl_core.config import Preset, Runtime
 from r1vl_core.reasoning import paths
-from tasks.store import Artifact, Store
+from tasks.store import Store
 
 _MAX_PIXELS = 50_000_000
 _MAX_NEW_TOKENS = 1024
-_DEFAULTS = {name: Preset.model_fields[name].default for name in ("prompt", "max_pixels")}
+_DEFAULTS: tuple[str, int] = (Preset.model_fields["prompt"].default, Preset.model_fields["max_pixels"].default)
 
 
 def print_answer(runtime: Runtime, question: str, image: Path, model: Path | None) -> None:
@@ -26,11 +26,11 @@ def print_answer(runtime: Runtime, question: str, image: Path, model: Path | Non
         picture = load_image(image, _MAX_PIXELS)
     except PictureError as error:
         raise ValueError(f"picture {image}: {error}") from None
-    checkpoint, settings = (model, _DEFAULTS) if model else _latest_policy(runtime.root)
+    checkpoint, prompt_name, max_pixels = (model, *_DEFAULTS) if model else _latest_policy(runtime.root)
     from r1vl_core.policy.model import load_policy
     from r1vl_core.policy.rollout import generate
 
-    policy = load_policy(checkpoint, prompt=str(settings["prompt"]), max_pixels=int(str(settings["max_pixels"])), device=_device(runtime))
+    policy = load_policy(checkpoint, prompt=prompt_name, max_pixels=max_pixels, device=_device(runtime))
     prompt = policy.encode("question", question, picture)
     (rollout,) = generate(policy, [prompt], max_new_tokens=_MAX_NEW_TOKENS)
     print_path(Console(), paths.parse(policy.decode(rollout.token_ids)), checkpoint)
@@ -52,16 +52,13 @@ def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) ->
     console.print(Text(f"policy: {checkpoint}", style="dim"))
 
 
-def _latest_policy(root: Path) -> tuple[Path, dict[str, object]]:
+def _latest_policy(root: Path) -> tuple[Path, str, int]:
+    """Checkpoint, prompt and largest picture of the StepGRPO policy made last."""
     artifact = Store(root).latest("stepgrpo")
     if artifact is None:
         raise ValueError(f"no trained policy under {root}; run the pipeline first (`r1vl run tiny`) or name a checkpoint with --model")
-    return checkpoint_in(artifact), {**_DEFAULTS, **{name: value for name, value in artifact.recipe.settings.items() if name in _DEFAULTS}}
-
-
-def checkpoint_in(artifact: Artifact) -> Path:
-    """The checkpoint folder of a training stage's artifact."""
-    return next((path.parent for path in sorted(artifact.path.rglob("config.json"))), artifact.path)
+    (prompt,) = artifact.recipe.prompts
+    return artifact.path / str(artifact.notes["checkpoint"]), prompt, int(artifact.recipe.settings["max_pixels"])
 
 
 def _device(runtime: Runtime) -> str:

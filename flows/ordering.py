@@ -6,6 +6,7 @@ be started again), and never cached by Prefect (the store does that, by content)
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from prefect.utilities.urls import url_for
 from flows.choosing import choose
 from flows.leases import leased
 from flows.placing import run_elsewhere
-from flows.results import WRONG_INPUT, RunResult, StageOutcome, save_result, scores_in
+from flows.results import WRONG_INPUT, RunResult, StageOutcome, save_result, scores_of
 from flows.runtime import ready_root, runtime_from
 from flows.showing import Show
 from r1vl_core.config import STAGES as ALL_STAGES
@@ -94,9 +95,20 @@ def run_pipeline(stages: Mapping[str, Stage], order: Order) -> State[Any]:
             result = _conclude(walk, _walk(walk))
     except KNOWN_PROBLEMS as problem:
         logger.error("%s", problem)
+        tell_no_traceback_of(problem)
         return _failed(problem)
     built = [name for name, stage in result.stages.items() if stage.state == "built"]
     return Completed(message=f"built {', '.join(built)}" if built else "everything was up to date")
+
+
+def tell_no_traceback_of(problem: Exception) -> None:
+    """Prefect raises the exception of a failed state once more and logs it with its traceback; this one has been told in one line."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.exc_info is None or record.exc_info[1] is not problem
+
+    for name in ("prefect.flow_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(is_news)
 
 
 def prefect_tags(run_id: str) -> dict[str, str]:
@@ -185,7 +197,7 @@ def _conclude(walk: Walk, results: Mapping[str, StageResult]) -> RunResult:
         seed=walk.preset.seed,
         state="COMPLETED",
         stages={name: _outcome(walk, stage) for name, stage in results.items()},
-        scores=scores_in(results["evaluate"].artifact.path) if "evaluate" in results else {},
+        scores=scores_of(results["evaluate"].artifact, results["stepgrpo"].artifact) if "evaluate" in results else {},
         report=str(page) if page else None,
         mlflow_url=walk.tracker.run_url(walk.parent.reference),
     )

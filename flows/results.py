@@ -11,7 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tasks.evaluate import SUMMARY
 from tasks.files import write_atomically
+from tasks.store import Artifact
 
 WRONG_INPUT = "Wrong input"
 """Name of the failed state of a flow run that ended with a mistake of the user's."""
@@ -89,10 +91,12 @@ def read_result(root: Path, run_id: str = "last") -> RunResult:
         raise ValueError(f"{path} is no result of ours ({error}); run the pipeline again") from None
 
 
-def scores_in(evaluation: Path) -> dict[str, dict[str, Any]]:
-    """The summary of each policy from the artifact of evaluate (its summary.json)."""
-    table = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
-    return {name: table[name] for name in POLICIES if name in table}
+def scores_of(evaluation: Artifact, stepgrpo: Artifact) -> dict[str, dict[str, Any]]:
+    """The summary of each policy on the held-out questions; StepRAR needs key steps, so its mean is that of the last training steps."""
+    table = json.loads((evaluation.path / SUMMARY).read_text(encoding="utf-8"))
+    scores = {name: {**table[name], "partial": table["partial"] is not None} for name in POLICIES}
+    scores["stepgrpo"]["mean_step_rar"] = stepgrpo.notes["metrics"]["mean_step_rar"]
+    return scores
 
 
 def print_result(console: Console, result: RunResult, links: Mapping[str, str]) -> None:

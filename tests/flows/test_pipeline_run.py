@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 import yaml
 
 from flows import servers
+from flows.doctor import examine
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
 from flows.results import read_result
@@ -93,3 +97,95 @@ def test_everything_is_built_once_and_reused_after(site: Site) -> None:
     assert last.run_id == second
     assert last.scores["stepgrpo"]["mean_step_rar"] == 0.8
     assert {stage.state for stage in last.stages.values()} == {"cached"}
+
+
+def test_a_stage_deployment_rebuilds_its_own_stage_when_forced(site: Site) -> None:
+    run_id = site.submit("warmup", force=True)
+    assert site.finished(run_id)["message"] == "built warmup"
+    assert site.states(run_id) == {"curate": "Cached", "key_steps": "Cached", "warmup": "Completed"}
+
+
+def test_mistakes_end_in_one_clear_line(site: Site) -> None:
+    with pytest.raises(ValueError, match="until"):
+        site.submit("full-pipeline", until="nope")
+    unknown = site.submit("full-pipeline", preset="huge")
+    too_large = site.submit("warmup", overrides={"warmup.learning_rate": 2})
+    runs = [site.finished(run_id) for run_id in (unknown, too_large)]
+    assert [run["state_name"] for run in runs] == ["Wrong input"] * 2
+    assert runs[0]["message"].startswith("no preset named 'huge'; there are ")
+    assert runs[1]["message"] == "learning rate 2.0: too large; use one below 1"
+    told = [row["message"] for run_id in (unknown, too_large) for row in site.api.logs(run_id)]
+    assert [line for line in told if "Traceback" in line] == []
+
+
+def test_a_stage_runs_on_another_pool_when_the_deployment_says_so(site: Site) -> None:
+    run_id = site.submit("full-pipeline", overrides={"stepgrpo.alpha": 0.2}, place={"stepgrpo": "r1vl/stepgrpo"})
+    assert site.finished(run_id)["message"].endswith("stepgrpo, evaluate, report")
+    (placed,) = site.api.children(run_id)
+    assert (placed["work_pool_name"], placed["state_type"]) == ("gpu", "COMPLETED")
+    assert site.states(placed["id"])["stepgrpo"] == "Completed"
+
+
+def child_of(root: Path) -> psutil.Process | None:
+    """The counting process of a run under this root."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if len(words) > 2 and words[1].endswith("counting_child.py") and words[2].startswith(str(root)) and "-P" not in words:
+            return process
+    return None
+
+
+def counting(site: Site) -> psutil.Process:
+    """The counting process, once it has counted to three."""
+
+    def counted() -> psutil.Process | None:
+        child = child_of(site.root)
+        path = Path(child.cmdline()[2]) if child else None
+        return child if path and path.exists() and int(path.read_text() or 0) >= 3 else None
+
+    return wait_until(counted)
+
+
+def test_a_cancelled_run_ends_its_child_and_the_next_resumes(site: Site) -> None:
+    overrides = {"warmup.num_epochs": 40}
+    run_id = site.submit("warmup", overrides=overrides)
+    child = counting(site)
+    site.api.cancel(run_id)
+    child.wait(timeout=15)
+    run = site.finished(run_id)
+    assert run["state_type"] == "CANCELLED"
+    assert examine(site.root, mend=False, deep=True) == []
+
+    again = site.submit("warmup", overrides=overrides)
+    assert site.finished(again)["message"] == "built warmup"
+    log = (site.root / "logs" / "runs" / again / "warmup.log").read_text()
+    assert "counting from 0" not in log
+    assert "counting from " in log
+    (progress,) = [each for each in site.api.artifacts(again) if each["key"] == "progress-warmup"]
+    assert float(progress["data"]) == 100.0
+
+
+def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(site: Site) -> None:
+    run_id = site.submit("stepgrpo", overrides={"warmup.num_epochs": 300})
+    child = counting(site)
+    engine = psutil.Process(child.parent().ppid())  # type: ignore[union-attr]
+    worker = site.services.find("worker gpu")
+    assert worker is not None
+    for pid in (worker.pid, engine.pid):
+        os.kill(pid, signal.SIGKILL)
+    child.wait(timeout=15)
+    assert site.api.flow_run(run_id)["state_type"] == "RUNNING"
+
+    found = "\n".join(examine(site.root, mend=True, deep=False))
+    assert f"({run_id}) says Running, but its process is gone" in found
+    assert "worker gpu is recorded as running, but its process is gone" in found
+    assert "MLflow run" in found
+    assert site.api.flow_run(run_id)["state_type"] == "CRASHED"
+    assert examine(site.root, mend=True, deep=False) == []
+
+    before = servers.read_services(site.root)
+    after = servers.up(site.root, pools=(servers.LOCAL_POOL, "gpu"), deployments=site.root.parent / "prefect.yaml")
+    assert after.ports == before.ports
+    assert {each.name for each in after.running} - {each.name for each in before.running} == {"worker gpu"}
+    servers.down(site.root)
+    assert child_of(site.root) is None
