@@ -103,7 +103,7 @@ def add_gradient(
     loss = (per_token * batch.weights).sum()
     loss.backward()
     gap = float((logprobs - batch.sampled_logprobs).abs().sum())
-    return Sums(float(loss), kl, float(scores.entropies.sum()), gap, num_clamped, float(len(logprobs)))
+    return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, float(len(logprobs)))
 
 
 def fill(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from r1vl_core.report import Report
@@ -41,7 +42,10 @@ class Checkpoints:
         return next((self.folder / name for name in names if _is_whole(self.folder / name)), None)
 
     def save(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-        """Write the state after `step` steps and drop checkpoints beyond `keep`. A full disk leaves the older ones as they were."""
+        """Write the state after `step` steps and drop checkpoints beyond `keep`.
+
+        Raises OSError when it cannot be written (a full disk); older checkpoints are then as they were.
+        """
         target = self.folder / f"step-{step:06d}"
         partial = self.folder / f".partial-{step:06d}"
         for leftover in [*self.folder.glob(".partial-*"), target]:
@@ -49,10 +53,10 @@ class Checkpoints:
         partial.mkdir(parents=True)
         try:
             _write(partial, {"step": step, "run": self.run}, model, optimizer)
-            partial.rename(target)
-        except BaseException:
+        except (OSError, RuntimeError, SafetensorError) as error:  # each writer has its own way to say that the disk is full
             shutil.rmtree(partial, ignore_errors=True)
-            raise
+            raise OSError(f"cannot write checkpoint {target}: {error}; make room and run again, it resumes where it last saved") from error
+        partial.rename(target)
         _flush(self.folder)
         for old in sorted(p for p in self.folder.glob("step-*") if _NAME.fullmatch(p.name))[: -self.keep]:
             shutil.rmtree(old)
