@@ -1,0 +1,68 @@
+"""Two processes under gloo train what one process trains."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.multiprocessing
+from accelerate import Accelerator
+
+from r1vl_core.config import StepGRPO, Warmup
+from r1vl_core.training import stepgrpo, warmup
+from r1vl_core.training.checkpoint import read_reports
+from tests.core.tiny_policies import some_prompts, tiny_policy
+from tests.core.training.test_stepgrpo import a_reward, ending_policy
+from tests.core.training.test_warmup import some_examples
+
+
+def train_both(folder: Path, accelerator: Any) -> None:
+    """Warm-up, whose last step leaves one of two processes without an example, and StepGRPO with an odd number of questions."""
+    policy = tiny_policy()
+    examples = some_examples(policy)
+    settings = Warmup(num_epochs=1, batch_size=4, learning_rate=1e-3, save_every=1)
+    options: dict[str, Any] = {"seed": 1, "accelerator": accelerator}
+    list(warmup.train(policy, examples.__getitem__, num_examples=5, settings=settings, work_dir=folder / "warmup", **options))
+    reinforced, reference = ending_policy(), ending_policy()
+    prompts = some_prompts(reinforced, 4)
+    dials = StepGRPO(num_steps=2, questions_per_step=3, group_size=3, temperature=1.2, max_new_tokens=8, learning_rate=1e-3, save_every=1)
+    options |= {"num_questions": 4, "settings": dials, "work_dir": folder / "stepgrpo"}
+    list(stepgrpo.train(reinforced, reference, prompts.__getitem__, a_reward, **options))
+    rank = accelerator.process_index if accelerator else 0
+    torch.save([policy.model.state_dict(), reinforced.model.state_dict()], folder / f"weights-{rank}.pt")
+
+
+def one_of_two(rank: int, folder: Path, port: int) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    train_both(folder, Accelerator(cpu=True))
+    torch.distributed.destroy_process_group()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone.mkdir()
+    together.mkdir()
+    train_both(alone, None)
+    torch.multiprocessing.spawn(one_of_two, args=(together, free_port()), nprocs=2)
+    expected = torch.load(alone / "weights-0.pt", weights_only=True)
+    first, second = (torch.load(together / f"weights-{rank}.pt", weights_only=True) for rank in range(2))
+    for one, of_first, of_second in zip(expected, first, second, strict=True):
+        for name, weight in one.items():
+            assert torch.equal(of_first[name], of_second[name]), "the two processes must not drift apart"
+            # Sums of gradients in another order: rounding, which AdamW's first steps carry on at most as learning rate times it.
+            torch.testing.assert_close(of_first[name], weight, atol=2e-5, rtol=0)
+    for stage in ("warmup", "stepgrpo"):
+        for mine, theirs in zip(read_reports(alone / stage), read_reports(together / stage), strict=True):
+            assert [sample["text"] for sample in mine.samples] == [sample["text"] for sample in theirs.samples]
+            for name in {"loss", "grad_norm", "tokens", "reward"} & mine.metrics.keys():
+                assert abs(mine.metrics[name] - theirs.metrics[name]) < 1e-4, name
