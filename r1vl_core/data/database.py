@@ -27,7 +27,7 @@ from r1vl_core.records import SCHEMA_VERSION, Question, Rejected
 TABLES = ("meta", "sources", "questions", "reasoning_paths", "key_steps", "rejected")
 """Every table, in the order their digests are joined."""
 
-_BATCH_ROWS = 20_000
+_BATCH_ROWS = 8192
 _PLAIN = polars.String()
 _CHOICES = polars.List(polars.Struct({"letter": polars.String(), "text": polars.String()}))
 # The columns of a frame are named and typed here, so that an empty one has them too.
@@ -130,7 +130,7 @@ def _write(path: Path, questions: Iterable[Question], rejected: Iterable[Rejecte
     except BaseException as error:
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".wal").unlink(missing_ok=True)
-        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException | duckdb.TransactionException):
             raise OSError(f"cannot write {path}: {error}") from error
         raise
 

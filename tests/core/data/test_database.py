@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 from collections.abc import Iterator
@@ -41,6 +42,16 @@ def test_key_steps_round_trip(tmp_path: Path) -> None:
     write_key_steps(tmp_path / "key_steps.duckdb", questions, REJECTED)
     assert read_questions(tmp_path / "key_steps.duckdb") == questions
     assert read_rejected(tmp_path / "key_steps.duckdb") == REJECTED
+
+
+def test_the_stored_order_is_the_position_not_the_place_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    write_key_steps(path, [question(number) for number in range(4)], REJECTED)
+    with duckdb.connect(str(path)) as connection:
+        for table in ("questions", "rejected"):
+            connection.execute(f"UPDATE {table} SET position = 9 - position")
+    assert read_questions(path) == [question(number) for number in (3, 2, 1, 0)]
+    assert read_rejected(path) == REJECTED[::-1]
 
 
 def test_more_rows_than_a_batch(tmp_path: Path) -> None:
@@ -174,6 +185,23 @@ def test_a_database_is_never_written_over(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot write .*a\.duckdb"):
         write_curated(tmp_path / "none" / "a.duckdb", bare(0), [], SOURCES)
+
+
+def _build_on_a_full_disk(path: Path) -> str:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+    try:
+        write_curated(path, (question(number, key_steps=(), text=f"{number}" * 500) for number in range(8000)), [], SOURCES)
+    except OSError as error:
+        return str(error)
+    return "written"
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        message = pool.apply(_build_on_a_full_disk, [tmp_path / "a.duckdb"])
+    assert "cannot write" in message
+    assert list(tmp_path.iterdir()) == []
 
 
 def _build_and_die(path: Path) -> None:

@@ -191,6 +191,16 @@ def test_chunk_boundaries_change_nothing(folder: Folder, size: int) -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize("size", range(1, 80, 3))
+def test_chunk_boundaries_hide_no_record_after_a_broken_one(folder: Folder, size: int) -> None:
+    source = folder.source(f'[{GOOD}, {{"messages": [}}, {GOOD}, {{"messages": oops, "x": "{"y" * 100}"}},\n{{ "messages":{GOOD[12:]}]')
+    with source.path.open(encoding="utf-8") as file:
+        found = list(json_stream.read_array(SmallReads(file, size)))  # type: ignore[arg-type]
+    assert [element.problem is None for element in found] == [True, False, True, False, True]
+    assert found[1].raw == '{"messages": [}'
+    assert found[3].raw == f'{{"messages": oops, "x": "{"y" * 100}"}}'
+
+
 class SmallReads:
     """A file that gives at most `size` characters a read, as pipes and network drives do."""
 
@@ -221,6 +231,22 @@ def test_a_record_without_an_end_does_not_swallow_the_file(folder: Folder) -> No
     lines = folder.read(f"{GOOD}\n{endless}\n{GOOD}\n", "train.jsonl")
     assert [one.problem is None for one in lines] == [True, False, True]
     assert len(lines[1].raw) < json_stream.KEPT_CHARS + 100
+
+
+def test_a_list_without_an_end_does_not_swallow_the_file(folder: Folder) -> None:
+    one = json.dumps(record("x" * 500_000))
+    source = folder.source('[{"messages": [' + ",".join([one] * 140) + "]")
+    tracemalloc.start()
+    problems = [one.problem for one in read_records(source)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert problems == [f"no end within {json_stream.MAX_RECORD_CHARS} characters"] + [None] * 140
+    assert peak < source.path.stat().st_size * 0.8
+
+
+def test_a_carriage_return_between_tokens_is_no_line(folder: Folder) -> None:
+    spaced = GOOD.replace(", ", ",\r")
+    assert [one.raw for one in folder.read(f"{spaced}\r\n{spaced}\n", "train.jsonl")] == [spaced, spaced]
 
 
 def test_missing_file_and_folder_are_named_at_the_call(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1vl_core.data.wording import Wording, normalise, split_wording
+from r1vl_core.records import asked
 
 TEMPLATE = """<image>
 Generate a description, then reason. End with 'The final answer is: xxx'.
@@ -79,6 +80,11 @@ def test_points_named_in_the_question_are_no_choices() -> None:
 @pytest.mark.parametrize("tail", ["\nA: 12\nC: 15", "\nB: 12\nC: 15", "\nA: 12", "\nChoices:\nA:\nB:"])
 def test_what_is_no_list_of_choices_stays_in_the_text(tail: str) -> None:
     assert split_wording("How many?" + tail) == Wording("How many?" + tail, ())
+
+
+@pytest.mark.parametrize("choices", [(), AB, (*AB, ("C", "both: (A) and (B)"))])
+def test_our_own_spelling_comes_back(choices: tuple[tuple[str, str], ...]) -> None:
+    assert split_wording(asked("How many?", choices)) == Wording("How many?", choices)
 
 
 def test_a_choice_over_two_lines() -> None:
