@@ -96,8 +96,7 @@ def _lettered_gold(gold: str, expression: Expression) -> Gold:
     if not _LETTER_GOLD.fullmatch(expression.text):
         return Gold(gold, expression)
     claim = read_claim(expression.text, _UNNAMED_LETTERS)
-    labelled = len(expression.text) > 2 and claim.rest
-    if len(claim.letters) != 1 and not labelled:
+    if not claim.letters or (len(claim.letters) > 1 and not claim.rest):
         return Gold(gold, expression)
     letter = claim.letters[0]
     table = ((letter, read_expression(claim.rest)),) if claim.rest else ()

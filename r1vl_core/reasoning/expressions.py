@@ -42,6 +42,7 @@ _FILLER = _PUNCTUATION | {"a", "an", "the"}
 _YES_NO = {"yes": "yes", "no": "no", "true": "true", "false": "false"}
 _AFTER_YES_NO = _PUNCTUATION | {"it", "they", "there", "he", "she"}
 _MATH_SIGNS = frozenset("+-*/^=<>()[]|!\u221a\u03c0\u221e\u00b1\u00b0%") | {"<=", ">=", "!="}
+_UNFINISHED = frozenset("+-*/^=<>([\u221a\u00b1")
 _FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lg exp max min gcd lcm mod")
 _GREEK = word_set("alpha beta gamma delta theta lambda mu phi omega rho sigma")
 _SHORT_WORDS = word_set("is or to of in no an at by if it on so we be do go he me my up us as am and not")
@@ -218,6 +219,9 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
 def _bare(expression: Expression) -> tuple[list[str], str, str]:
     """(pieces without name and unit, the unit, the name)."""
     pieces, name = list(expression.pieces), ""
+    if expression.quantity is not None and "=" in pieces:
+        name = expression.quantity.name
+        pieces = pieces[len(pieces) - pieces[::-1].index("=") :]
     if len(pieces) > 2 and pieces[1] == "=" and len(pieces[0]) == 1 and pieces[0].isalpha() and pieces.count("=") == 1:
         name, pieces = pieces[0], pieces[2:]
     pieces, unit = split_unit(pieces)
@@ -231,6 +235,8 @@ def _is_math(pieces: list[str]) -> bool:
     if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)):
         return False  # two numbers side by side are a hedge
     if not any(piece[0].isdecimal() or piece in _MATH_SIGNS for piece in pieces):
+        return False
+    if pieces[-1] in _UNFINISHED or pieces.count("(") != pieces.count(")"):
         return False
     return all(_is_math_piece(piece) for piece in split_unit(pieces)[0])
 

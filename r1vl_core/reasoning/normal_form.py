@@ -121,7 +121,7 @@ def _pieces(token: str) -> str:
     if first == "\\":
         return _PIECES.get(token, token[1:])
     if token.endswith("n't"):
-        return f"{token[:-3]} not"
+        return f"{token[:-3]} not".lstrip()
     return token.replace("_{", "").replace("}", "").replace("_", "")
 
 

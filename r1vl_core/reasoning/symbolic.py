@@ -1,8 +1,8 @@
 """Symbolic equality as the last resort, in worker processes with a hard time limit.
 
-A worker that runs over its limit is ended and replaced. Everything works off the main thread, inside a training process (workers are
-started by exec, never by fork alone) and under fork (a child forgets its parent's workers). Workers start on the first question that
-needs one, and end with their parent, whichever way it ends.
+A worker that runs over its limit of CPU time is ended and replaced. Everything works off the main thread, inside a training process
+(workers are started by exec, never by fork alone) and under fork (a child forgets its parent's workers). Workers start on the first
+question that needs one, and end with their parent, whichever way it ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import atexit
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +25,9 @@ from typing import Any, Literal
 Outcome = Literal["equal", "different", "timeout", "error"]
 
 LIMIT_S = 2.0
-"""Seconds one comparison may take."""
+"""Seconds of CPU time one comparison may take: the same verdict on a busy machine as on an idle one."""
+PATIENCE = 4.0
+"""Wall-clock time after which a comparison is given up whatever CPU time it got, as a multiple of its limit."""
 START_LIMIT_S = 60.0
 """Seconds a worker may take to import its libraries; not part of a comparison's limit."""
 NUM_WORKERS = 2
@@ -109,16 +112,18 @@ class _Worker:
 
     def compare(self, answer: str, gold: str, limit_s: float) -> Outcome:
         assert self.process.stdin is not None
-        request = json.dumps({"answer": answer, "gold": gold, "limit_s": limit_s})
+        request = json.dumps({"answer": answer, "gold": gold, "limit_s": limit_s, "patience_s": PATIENCE * limit_s})
         try:
             self.process.stdin.write(request.encode("ascii") + b"\n")
         except OSError:  # it died while idle
             return "error"
-        started = time.monotonic()
-        reply = self.receive(limit_s)
-        if reply is None:
-            return "timeout" if time.monotonic() - started >= limit_s else "error"
-        return "equal" if reply["equal"] else "different"
+        deadline = time.monotonic() + PATIENCE * limit_s
+        reply = self.receive(deadline - time.monotonic())
+        if reply is not None:
+            return "equal" if reply["equal"] else "different"
+        self.process.kill()  # nothing for a worker that ended by its own alarm: its exit status stays
+        alarm = self.process.wait() in (-signal.SIGPROF, -signal.SIGALRM)
+        return "timeout" if alarm or time.monotonic() >= deadline else "error"
 
     def receive(self, limit_s: float) -> dict[str, Any] | None:
         """The next reply, or None when the limit passes or the worker has ended."""

@@ -14,7 +14,7 @@ FORMS = st.sampled_from(
     ["6", "12/2 = 6", "3 + 7 = 10", "x = 6", "1,234", "60°", "largest digit is 9", "red is 4", "\\frac{6}{3} = 2", "-6", "25%"]
 )
 SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text.replace("#", ""))
-FRAGMENTS = ("\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n")
+FRAGMENTS = ("\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n", "n't", "cm")
 WILD = st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join))
 AROUND = ("{}", "**{}**", "${}$", "\\( {} \\)", "\\boxed{{{}}}", "({})", "So {}.", "{}!", '"{}"', "- {}", "* {}", "`{}`")
 

@@ -26,7 +26,7 @@ def children() -> set[int]:
 
 
 def test_a_comparison_over_its_limit_ends_its_worker_and_the_pool_goes_on() -> None:
-    pool = SymbolicPool(limit_s=0.5, num_workers=1)
+    pool = SymbolicPool(num_workers=1)
     before = children()
     assert pool.compare(*EQUAL) == "equal"
     (first,) = pool.pids()
