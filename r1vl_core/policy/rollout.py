@@ -104,16 +104,18 @@ class _Live:
     next_positions: Tensor
     done: Tensor
     prompt_width: int
+    is_padded: bool
 
     def keep(self, kept: Tensor, room: int) -> None:
         """Go on with the rows at `kept` (repeats allowed) and room for that many more tokens."""
         self.cache.reserve(kept, room)
         self.hidden, self.rows, self.done = self.hidden[kept], self.rows[kept], self.done[kept]
         self.prompt_lengths, self.next_positions = self.prompt_lengths[kept], self.next_positions[kept]
+        self.is_padded = bool((self.prompt_lengths < self.prompt_width).any())
 
     def mask(self) -> Tensor | None:
         """Additive mask (B, 1, 1, columns) that hides the padding between a prompt and its response; None without padding."""
-        if int(self.prompt_lengths.min()) == self.prompt_width:
+        if not self.is_padded:
             return None
         columns = torch.arange(self.cache.get_seq_length() + 1, device=self.rows.device)
         hidden = (columns >= self.prompt_lengths[:, None]) & (columns < self.prompt_width)
@@ -175,7 +177,8 @@ def _prefill(policy: Policy, prompts: Sequence[Prompt]) -> _Live:
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=policy.device)
     starts = torch.tensor([int(at.max()) + 1 for at in positions], device=policy.device)
     every = torch.arange(len(prompts), device=policy.device)
-    return _Live(cache, hidden[every, lengths - 1], every, lengths, starts, torch.zeros_like(every, dtype=torch.bool), hidden.shape[1])
+    done = torch.zeros_like(every, dtype=torch.bool)
+    return _Live(cache, hidden[every, lengths - 1], every, lengths, starts, done, hidden.shape[1], is_padded=True)
 
 
 def _collect(policy: Policy, prompts: Sequence[Prompt], num_samples: int, token_ids: Tensor, logprobs: Tensor) -> list[Rollout]:

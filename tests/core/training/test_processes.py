@@ -23,12 +23,12 @@ def train_both(folder: Path, accelerator: Any) -> None:
     """Warm-up, whose last step leaves one of two processes without an example, and StepGRPO with an odd number of questions."""
     policy = tiny_policy()
     examples = some_examples(policy)
-    settings = Warmup(num_epochs=1, batch_size=4, learning_rate=1e-3, save_every=1)
+    settings = Warmup(num_epochs=1, batch_size=4, learning_rate=5e-5, save_every=1)
     options: dict[str, Any] = {"seed": 1, "accelerator": accelerator}
     list(warmup.train(policy, examples.__getitem__, num_examples=5, settings=settings, work_dir=folder / "warmup", **options))
     reinforced, reference = ending_policy(), ending_policy()
     prompts = some_prompts(reinforced, 4)
-    dials = StepGRPO(num_steps=2, questions_per_step=3, group_size=3, temperature=1.2, max_new_tokens=8, learning_rate=1e-3, save_every=1)
+    dials = StepGRPO(num_steps=2, questions_per_step=3, group_size=3, temperature=1.2, max_new_tokens=8, learning_rate=5e-5, save_every=1)
     options |= {"num_questions": 4, "settings": dials, "work_dir": folder / "stepgrpo"}
     list(stepgrpo.train(reinforced, reference, prompts.__getitem__, a_reward, **options))
     rank = accelerator.process_index if accelerator else 0
@@ -59,8 +59,8 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for one, of_first, of_second in zip(expected, first, second, strict=True):
         for name, weight in one.items():
             assert torch.equal(of_first[name], of_second[name]), "the two processes must not drift apart"
-            # Sums of gradients in another order: rounding, which AdamW's first steps carry on at most as learning rate times it.
-            torch.testing.assert_close(of_first[name], weight, atol=2e-5, rtol=0)
+            # Gradients are summed in another order, and AdamW's first steps turn that rounding into a share of the learning rate.
+            torch.testing.assert_close(of_first[name], weight, atol=1e-6, rtol=0)
     for stage in ("warmup", "stepgrpo"):
         for mine, theirs in zip(read_reports(alone / stage), read_reports(together / stage), strict=True):
             assert [sample["text"] for sample in mine.samples] == [sample["text"] for sample in theirs.samples]

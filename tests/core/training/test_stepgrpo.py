@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.multiprocessing
 from torch import Tensor
 
 from r1vl_core.config import StepGRPO
@@ -194,6 +196,30 @@ def test_a_run_cut_off_and_resumed_equals_one_that_was_not(tmp_path: Path, stop_
     run(tmp_path / "cut", stop_after)
     resumed, rest = run(tmp_path / "cut")
     assert len(rest) == 4 - stop_after // 2 * 2
+    assert weights(resumed) == weights(whole)
+    assert [untimed(report) for report in read_reports(tmp_path / "cut")] == [untimed(report) for report in reports]
+
+
+def run_in_child(folder: Path, told: Connection) -> None:
+    torch.set_num_threads(1)
+    policy, reference = ending_policy(), ending_policy()
+    prompts = some_prompts(policy, 4)
+    options: dict[str, Any] = {"num_questions": 4, "settings": SETTINGS, "seed": 5, "work_dir": folder}
+    for report in train(policy, reference, prompts.__getitem__, a_reward, **options):
+        told.send(report.step)
+
+
+def test_a_run_killed_and_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
+    whole, reports = run(tmp_path / "whole")
+    context = torch.multiprocessing.get_context("spawn")
+    told, telling = context.Pipe(duplex=False)
+    child = context.Process(target=run_in_child, args=(tmp_path / "cut", telling))
+    child.start()
+    while told.recv() < 3:
+        pass
+    child.kill()
+    child.join()
+    resumed, _ = run(tmp_path / "cut")
     assert weights(resumed) == weights(whole)
     assert [untimed(report) for report in read_reports(tmp_path / "cut")] == [untimed(report) for report in reports]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from r1vl_core.config import Warmup
-from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.model import Policy
 from r1vl_core.training.checkpoint import read_reports
 from r1vl_core.training.warmup import Example, backward, train
-from tests.core.tiny_policies import ARCHITECTURES, some_prompts, tiny_policy
+from tests.core.tiny_policies import ARCHITECTURES, picture, some_prompts, tiny_policy
 
 PATHS = ("### Image Description: a board", "7", "### Step 1: 3 + 4 = 7", "no", "### The final answer is: 12")
 SETTINGS = Warmup(num_epochs=2, batch_size=2, learning_rate=1e-2, warmup_ratio=0.2, save_every=2)
@@ -72,21 +72,26 @@ def test_micro_batches_change_nothing() -> None:
         assert float((gradient(policy) - expected).norm() / expected.norm()) < 1e-5
 
 
-def test_training_learns_and_sees_the_picture() -> None:
+def test_training_learns() -> None:
     policy = tiny_policy()
     examples = some_examples(policy)
     settings = SETTINGS.model_copy(update={"num_epochs": 8})
     reports = list(train(policy, examples.__getitem__, num_examples=5, settings=settings, seed=0))
     assert [report.step for report in reports] == list(range(1, 21))
     assert reports[-1].metrics["loss"] < 0.5 * reports[0].metrics["loss"]
-    shuffled = [dataclasses.replace(example, prompt=with_pixels(example.prompt, seed)) for seed, example in enumerate(examples)]
+
+
+def test_training_sees_the_picture() -> None:
+    policy = tiny_policy()
+    # The same question about four pictures: only they can tell which path is asked for.
+    prompts = [policy.encode(f"q{i}", "Which?", picture(56, 56, seed=i)) for i in range(4)]
+    examples = [Example(prompt, policy.encode_path(path)) for prompt, path in zip(prompts, ("red", "7 + 5", "-", "No!"), strict=True)]
+    settings = SETTINGS.model_copy(update={"num_epochs": 40, "batch_size": 4})
+    reports = list(train(policy, examples.__getitem__, num_examples=4, settings=settings, seed=0))
+    shuffled = [dataclasses.replace(example, prompt=prompts[i - 1]) for i, example in enumerate(examples)]
     with torch.no_grad():
-        assert plain_loss(policy, shuffled) > 1.01 * plain_loss(policy, examples)
-
-
-def with_pixels(prompt: Prompt, seed: int) -> Prompt:
-    order = torch.randperm(len(prompt.pixel_values), generator=torch.Generator().manual_seed(seed))
-    return dataclasses.replace(prompt, pixel_values=prompt.pixel_values[order])
+        assert plain_loss(policy, shuffled) > 2 * plain_loss(policy, examples)
+    assert reports[-1].metrics["token_accuracy"] > 0.9
 
 
 def test_every_question_is_seen_once_an_epoch() -> None:
