@@ -95,9 +95,12 @@ def up(
 ) -> None:
     """Start Prefect, MLflow and a worker on loopback, and deploy; what runs already is left alone."""
     from flows import servers
+    from flows.doctor import close_abandoned
 
     runtime = _settle(root)
     services = servers.up(runtime.root, prefect_port=prefect_port, mlflow_port=mlflow_port, pools=(servers.LOCAL_POOL, *(pool or ())))
+    for line in close_abandoned(runtime.root, services):
+        typer.echo(f"closed: {line}")
     typer.echo(f"Prefect  {services.prefect_url}\nMLflow   {services.mlflow_url}")
     typer.echo('point the prefect and mlflow commands at them: eval "$(r1vl env)"')
 

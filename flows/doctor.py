@@ -12,6 +12,7 @@ from flows import servers
 from flows.leases import drop_lease, is_worked_on
 from flows.prefect_api import TERMINAL, PrefectApi
 from tasks.mending import audit, repair
+from tasks.spool import Unreachable
 from tasks.store import Store
 from tasks.supervise import end_processes, orphans
 from tasks.tracking import Tracker
@@ -27,6 +28,11 @@ def examine(root: Path, *, mend: bool, deep: bool) -> list[str]:
         return [*found, "the servers are down, so flow runs and MLflow runs were not looked at; `r1vl up` first, then again"]
     api = PrefectApi(servers.environment(root, services)["PREFECT_API_URL"])
     return [*found, *abandoned_flow_runs(root, api, mend=mend), *_tracked_runs(root, services.mlflow_url, mend)]
+
+
+def close_abandoned(root: Path, services: servers.Services) -> list[str]:
+    """Close the flow runs that nobody works on any more; a line for each."""
+    return list(abandoned_flow_runs(root, PrefectApi(servers.environment(root, services)["PREFECT_API_URL"]), mend=True))
 
 
 def abandoned_flow_runs(root: Path, api: PrefectApi, *, mend: bool) -> Iterator[str]:
@@ -79,10 +85,12 @@ def _store(root: Path, mend: bool, deep: bool) -> Iterator[str]:
 
 def _tracked_runs(root: Path, url: str, mend: bool) -> Iterator[str]:
     tracker = Tracker(root, url)
-    if not mend:
-        return
-    for run_id in tracker.reconcile():
-        yield f"MLflow run {run_id} said running, but its process is gone"
-    sent, left = tracker.replay()
-    if sent or left:
-        yield f"records of {sent} runs that MLflow had missed were sent" + (f", {left} more wait for a server" if left else "")
+    try:
+        if mend:
+            sent, left = tracker.replay()  # first: a run that seems to be under way may only have gone unheard
+            if sent or left:
+                yield f"records of {sent} runs that MLflow had missed were sent" + (f", {left} more wait for a server" if left else "")
+        for run_id in tracker.reconcile() if mend else tracker.abandoned():
+            yield f"MLflow run {run_id} says running, but its process is gone"
+    except Unreachable as error:
+        yield f"MLflow does not answer, so its runs were not looked at: {error}"

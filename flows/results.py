@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tasks.evaluate import SUMMARY
 from tasks.files import write_atomically
 from tasks.store import Artifact
 
@@ -93,6 +92,8 @@ def read_result(root: Path, run_id: str = "last") -> RunResult:
 
 def scores_of(evaluation: Artifact, stepgrpo: Artifact) -> dict[str, dict[str, Any]]:
     """The summary of each policy on the held-out questions; StepRAR needs key steps, so its mean is that of the last training steps."""
+    from tasks.evaluate import SUMMARY  # with it come the libraries of the data wing, which `r1vl results` does not need
+
     table = json.loads((evaluation.path / SUMMARY).read_text(encoding="utf-8"))
     scores = {name: {**table[name], "partial": table["partial"] is not None} for name in POLICIES}
     scores["stepgrpo"]["mean_step_rar"] = stepgrpo.notes["metrics"]["mean_step_rar"]

@@ -29,7 +29,7 @@ from tasks.locks import locked
 
 LOCAL_POOL = "r1vl-local"
 DEPLOYMENTS = HOME / "infra" / "prefect.yaml"
-_START_S = 180.0
+_START_S = 300.0
 _GRACE_S = {"worker": 25.0, "mlflow": 8.0, "prefect": 8.0}
 
 
@@ -181,14 +181,21 @@ def _start_servers(root: Path, wanted: Mapping[str, int | None]) -> None:
     _refuse_another_port(services, wanted, missing)
     ports = {**services.ports, **{name: choose_port(wanted[name], services.ports.get(name), f"--{name}-port") for name in missing}}
     services = Services(tuple(each for each in services.running if find(each)), ports, services.deployed)
+    begun: list[Recorded] = []
     for name in missing:
         started = start(
             name, _command(name, root, services), _environment(root, services), root, root / "logs" / f"{name}.log", ports[name]
         )
+        begun.append(started)
         services = replace(services, running=(started, *services.running))
         _write_services(root, services)
-    for url, name in ((f"{services.prefect_url}/api/health", "prefect"), (f"{services.mlflow_url}/health", "mlflow")):
-        wait_for(_running(services, name), partial(_answers, url), _START_S)
+    try:
+        for url, name in ((f"{services.prefect_url}/api/health", "prefect"), (f"{services.mlflow_url}/health", "mlflow")):
+            wait_for(_running(services, name), partial(_answers, url), _START_S)
+    except (DidNotStart, KeyboardInterrupt):
+        for each in begun:
+            stop(each, _GRACE_S[each.name])
+        raise
 
 
 def _refuse_another_port(services: Services, wanted: Mapping[str, int | None], missing: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from flows import servers
+from flows.doctor import close_abandoned
 from flows.prefect_api import PrefectApi
 from flows.results import WRONG_INPUT, print_result, read_result
 from flows.watch import RunView, follow
@@ -24,6 +25,7 @@ def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]
     console = Console()
     with console.status("starting the servers"):
         services = servers.up(root)
+        close_abandoned(root, services)
     api = PrefectApi(servers.environment(root, services)["PREFECT_API_URL"])
     found = api.deployment(deployment if "/" in deployment else f"{FLOW}/{deployment}")
     # Prefect replaces no default by itself here: what is given is laid over the deployment's own parameters
