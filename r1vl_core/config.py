@@ -194,8 +194,9 @@ class Runtime(Dials):
     """Training processes started by accelerate on this machine."""
     num_workers: int = Field(2, ge=1)
     """Processes that read and check images."""
-    token_budget: int = Field(16384, ge=256)
-    """Tokens in one micro-batch of a training forward; lower it when memory is short (the loss does not change)."""
+    token_budget: int = Field(0, ge=0)
+    """Tokens in one micro-batch of a training forward; lower it when memory is short (the loss does not change).
+    0: 2,048 on a CPU, where its caches decide, 16,384 on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of training and evaluation."""
     accelerate_config: Path | None = None

@@ -5,12 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
+from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.evaluation.benchmarks import handwriting
+from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_tsv
+from r1vl_core.reasoning import rewards
+from r1vl_core.reasoning.paths import parse
+from r1vl_core.records import BenchmarkRow, Question, ScoredResponse
 from r1vl_core.report import Report
 from tasks import curate, warmup
 from tasks.inputs import Inputs
@@ -20,7 +26,6 @@ from tasks.stages import Build, Stage
 from tasks.world import heldout_file
 
 if TYPE_CHECKING:
-    from r1vl_core.records import ScoredResponse
     from tasks.trainer import Work
 
 REVISION = 1
@@ -35,7 +40,12 @@ def responses_file(policy: str) -> str:
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """Both policies, the held-out file and how responses are decoded."""
-    settings: dict[str, Any] = {**preset.evaluate.model_dump(mode="json", exclude={"data"}), "max_pixels": preset.max_pixels}
+    settings: dict[str, Any] = {
+        **preset.evaluate.model_dump(mode="json", exclude={"data"}),
+        "max_pixels": preset.max_pixels,
+        "alpha": preset.stepgrpo.alpha,
+        "max_key_steps": preset.key_steps.max_key_steps,
+    }
     if preset.evaluate.data is not None:
         settings["heldout"] = inputs.file(preset.evaluate.data)
     return Recipe("evaluate", REVISION, settings, inputs, curate.prompts_of(preset))
@@ -59,8 +69,6 @@ def build(job: Build) -> Mapping[str, Any]:
 def compute(work: Work) -> None:
     """In the child: answer, score, store. One process does it all."""
     from r1vl_core.evaluation import evaluate
-    from r1vl_core.evaluation.benchmarks import handwriting
-    from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 
     if not work.is_first:
         return
@@ -84,10 +92,34 @@ def compute(work: Work) -> None:
         scored[name] = answered
     for name, responses in scored.items():
         evaluate.write_responses(work.out / responses_file(name), responses)
-    table: dict[str, Any] = {name: evaluate.summary(responses) for name, responses in scored.items()}
+    prepared = _prepared(work, rows)
+    table: dict[str, Any] = {}
+    for name, responses in scored.items():
+        table[name] = evaluate.summary(responses, _step_rar(responses, prepared, work.preset.stepgrpo.alpha))
     table["comparison"] = asdict(evaluate.compare(scored["warmup"], scored["stepgrpo"]))
     table["partial"] = {"answered": len(rows), "all": len(every)} if len(rows) < len(every) else None
     (work.out / SUMMARY).write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _prepared(work: Work, rows: Sequence[BenchmarkRow]) -> dict[str, rewards.PreparedQuestion]:
+    """Held-out rows with a reference path (column `solution`, ours alone), ready to be rewarded; a user's file may have none."""
+    solutions = {cells["index"]: cells.get("solution", "") for cells in read_cells(Path(work.order["heldout"]))}
+    found = {}
+    for row in rows:
+        key_steps = extract_key_steps(parse(solutions.get(row.index, "")), work.preset.key_steps.max_key_steps)
+        if key_steps:
+            question = Question(row.index, "heldout", "", "", row.question, row.choices, row.answer, solutions[row.index], key_steps)
+            found[row.index] = rewards.prepare(question)
+    return found
+
+
+def _step_rar(
+    responses: Sequence[ScoredResponse], prepared: Mapping[str, rewards.PreparedQuestion], alpha: float
+) -> dict[str, float] | None:
+    """StepRAR of each response; None unless every row has key steps, for a mean over some rows would stand beside one over all."""
+    if not all(one.index in prepared for one in responses):
+        return None
+    return {one.index: rewards.reward(one.response, prepared[one.index], alpha).step_rar for one in responses}
 
 
 STAGE = Stage("evaluate", ("world", "warmup", "stepgrpo"), recipe, build)

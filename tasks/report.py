@@ -70,7 +70,7 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         seed=preset.seed,
         created=str(inputs["evaluate"].made["created"]),
         stages=tuple(StageRow(name, "built", float(a.made["seconds"]), a.key) for name, a in inputs.items()),
-        policies=tuple(_result(name, responses[name], summary[name], inputs["stepgrpo"]) for name in POLICIES),
+        policies=tuple(_result(name, responses[name], summary[name]) for name in POLICIES),
         comparison=compare(responses["warmup"], responses["stepgrpo"]),
         reports=tuple(Report(report.step, report.num_steps, report.metrics) for report in reports),
         warmup_reports=read_reports(inputs["warmup"].path),
@@ -82,7 +82,7 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
     )
 
 
-def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str, Any], stepgrpo: Artifact) -> PolicyResult:
+def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str, Any]) -> PolicyResult:
     families: Counter[str] = Counter(row.category for row in responses)
     right: Counter[str] = Counter(row.category for row in responses if is_right(row))
     return PolicyResult(
@@ -90,7 +90,7 @@ def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str
         num_correct=sum(right.values()),
         num_questions=len(responses),
         families=tuple((family, right[family], families[family]) for family in sorted(families)),
-        mean_step_rar=stepgrpo.notes["metrics"]["mean_step_rar"] if name == "stepgrpo" else None,
+        mean_step_rar=summary.get("mean_step_rar"),
         mean_step_rvr=summary["mean_step_rvr"],
         mean_num_tokens=summary["mean_num_tokens"],
         share_truncated=summary["share_truncated"],

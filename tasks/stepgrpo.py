@@ -76,7 +76,7 @@ def compute(work: Work) -> None:
         settings=settings,
         seed=preset.seed,
         work_dir=work.work_dir,
-        token_budget=work.runtime.token_budget,
+        token_budget=work.token_budget,
         accelerator=work.accelerator,
         should_stop=work.should_stop,
     ):

@@ -50,6 +50,11 @@ class Work:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
+    def token_budget(self) -> int:
+        """Tokens in one micro-batch."""
+        return self.runtime.token_budget or (2048 if self.device == "cpu" else 16384)
+
+    @property
     def is_first(self) -> bool:
         """Whether this process is the one that writes."""
         return bool(self.accelerator.is_main_process)

@@ -47,7 +47,7 @@ def row_sum(board: Board, rng: np.random.Generator) -> Draft:
         "row_sum",
         f"What is the sum of the digits in row {row}?",
         f"Read the digits of row {row}, then add them.",
-        (f"Row {row} holds {_listed(digits)}.", *steps),
+        (f"Row {row} holds {listed(digits)}.", *steps),
         str(total),
     )
 
@@ -81,7 +81,7 @@ def count_above(board: Board, rng: np.random.Generator) -> Draft:
     """How many digits exceed a bound."""
     bound = int(rng.integers(2, 7))
     above = [digit for digit in board.digits if digit > bound]
-    found = f"The digits greater than {bound} are {_listed(above)}." if above else f"No digit is greater than {bound}."
+    found = f"The digits greater than {bound} are {listed(above)}." if above else f"No digit is greater than {bound}."
     return Draft(
         "count_above",
         f"How many digits are greater than {bound}?",
@@ -163,6 +163,11 @@ def _running_sum(digits: tuple[int, ...]) -> tuple[tuple[str, ...], int]:
     return tuple(steps), total
 
 
-def _listed(digits: tuple[int, ...] | list[int]) -> str:
+def listed(digits: tuple[int, ...] | list[int]) -> str:
+    """Digits in words.
+
+    >>> listed((3, 7, 4))
+    '3, 7 and 4'
+    """
     words = [str(digit) for digit in digits]
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]

@@ -4,7 +4,7 @@ The files are what real data looks like, and nothing reads them but the readers 
 
     mulberry_sft.json   one JSON array of records, as Mulberry-SFT has them
     images/             the pictures the records name
-    heldout.tsv         held-out questions, as VLMEvalKit has them (base64 pictures)
+    heldout.tsv         held-out questions, as VLMEvalKit has them (base64 pictures), with a column of reference paths on top
     planted.json        which records carry a planted defect, and the reason curation should give
 """
 
@@ -185,9 +185,10 @@ def _write_json(path: Path, value: Any) -> None:
 def _write_heldout(path: Path, items: list[Item]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerow(["index", "image", "question", *_LETTERS, "answer", "category"])
+        writer.writerow(["index", "image", "question", *_LETTERS, "answer", "category", "solution"])
         for index, item in enumerate(items):
             choices = dict(item.draft.choices)
             picture = base64.b64encode(item.png).decode("ascii")
             cells = [choices.get(letter, "") for letter in _LETTERS]
-            writer.writerow([index, picture, item.draft.text, *cells, item.draft.answer, item.draft.family])
+            solution = written_path(item, item.draft.answer)
+            writer.writerow([index, picture, item.draft.text, *cells, item.draft.answer, item.draft.family, solution])
