@@ -22,9 +22,14 @@ def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
     ready_root(root)
     with _servers_for_a_run(root) as environment:
         os.environ.update(environment)  # before prefect is imported: it reads its settings once
+        from prefect.logging.handlers import APILogHandler
+
         from flows.pipeline import r1vl
 
-        state = r1vl(**parameters, return_state=True)
+        try:
+            state = r1vl(**parameters, return_state=True)
+        finally:
+            APILogHandler().flush()  # what is still on its way to the server must arrive before the server ends
         if not state.is_completed():
             _complain(state)
         result = read_result(root, str(state.state_details.flow_run_id))

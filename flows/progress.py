@@ -22,16 +22,17 @@ def artifact_key(stage: str) -> str:
     return f"progress-{stage.replace('_', '-')}"
 
 
-def progress_line(step: int, num_steps: int, seconds: float, done_before: int, metrics: Mapping[str, float]) -> str:
-    """One line on where a stage stands; `seconds` have passed since this process had `done_before` steps behind it.
+def progress_line(step: int, num_steps: int, metrics: Mapping[str, float], seconds_a_step: float | None) -> str:
+    """One line on where a stage stands; the rate is None while it is not known.
 
-    >>> progress_line(12, 40, 20.0, 2, {"reward": 1.234, "loss": 0.5, "lr": 1e-5})
+    >>> progress_line(12, 40, {"reward": 1.234, "loss": 0.5, "lr": 1e-5}, 2.0)
     'step 12/40 · 2.0 s a step · reward 1.234 · loss 0.5 · 56 s left'
     """
-    steps = max(step - done_before, 1)
-    rate = seconds / steps
     shown = [f"{name} {metrics[name]:.4g}" for name in SHOWN if name in metrics][:3]
-    return " · ".join([f"step {step}/{num_steps}", f"{_rate(rate)}", *shown, f"{duration(rate * (num_steps - step))} left"])
+    if seconds_a_step is None:
+        return " · ".join([f"step {step}/{num_steps}", *shown])
+    left = f"{duration(seconds_a_step * (num_steps - step))} left"
+    return " · ".join([f"step {step}/{num_steps}", _rate(seconds_a_step), *shown, left])
 
 
 def _rate(seconds_a_step: float) -> str:
@@ -62,20 +63,20 @@ class Progress:
         self._publish = publish
         self._interval_s = interval_s
         self._clock = clock
-        self._started = clock()
-        self._first_step: int | None = None
+        self._first: tuple[int, float] | None = None
         self._published: float | None = None
 
     def __call__(self, step: int, num_steps: int, metrics: Mapping[str, float]) -> None:
         """The stage finished step `step` of `num_steps`."""
         now = self._clock()
-        if self._first_step is None:
-            self._first_step = step  # a resumed stage did not do the earlier ones now
-        due = self._published is None or now - self._published >= self._interval_s
-        if due or step == num_steps:
+        if self._first is None:
+            self._first = (step, now)  # steps before it were not done now (a resumed stage), or took the start-up along
+        if self._published is None or now - self._published >= self._interval_s or step == num_steps:
             self._published = now
-            line = progress_line(step, num_steps, now - self._started, self._first_step - 1, metrics)
-            self._publish(100.0 * step / num_steps, line)
+            steps = step - self._first[0]
+            self._publish(
+                100.0 * step / num_steps, progress_line(step, num_steps, metrics, (now - self._first[1]) / steps if steps else None)
+            )
 
 
 class ForwardedLog:

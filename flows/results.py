@@ -111,8 +111,8 @@ def print_result(console: Console, result: RunResult, links: Mapping[str, str]) 
 
 def _scores_table(result: RunResult) -> Table:
     table = Table(title=f"Held-out questions, preset {result.preset}, seed {result.seed}", title_justify="left")
-    for name in ("policy", "accuracy", "95 % interval", "questions", "mean StepRAR", "mean StepRVR"):
-        table.add_column(name, justify="left" if name == "policy" else "right")
+    for name in ("policy", "accuracy", "95 % interval", "questions", "mean\nStepRAR", "mean\nStepRVR"):
+        table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
     for name, shown in POLICIES.items():
         if name in result.scores:
             score = result.scores[name]

@@ -33,7 +33,8 @@ def test_a_resumed_stage_counts_only_its_own_steps() -> None:
     clock = ticking(4.0)
     progress = Progress(lambda _, line: lines.append(line), interval_s=0, clock=lambda: next(clock))
     progress(31, 40, {})
-    assert lines == ["step 31/40 · 4.0 s a step · 36 s left"]
+    progress(33, 40, {})
+    assert lines == ["step 31/40", "step 33/40 · 2.0 s a step · 14 s left"]
 
 
 def test_a_flood_of_lines_is_sampled_and_kept_in_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
