@@ -52,7 +52,7 @@ class Order:
     force: bool
     seed: int | None
     until: StageName | None
-    place: Mapping[StageName, str]
+    place: Mapping[str, str]
 
     def forced(self, names: tuple[str, ...]) -> frozenset[str]:
         """The stages to rebuild: the one named by `until`, or all of `names`."""
@@ -71,10 +71,6 @@ class Walk:
     tracker: Tracker
     parent: TrackedRun
     run_id: str
-
-    def tags(self) -> dict[str, str]:
-        """Tags that lead from an MLflow run to the Prefect run."""
-        return prefect_tags(self.run_id)
 
 
 def run_pipeline(stages: Mapping[str, Stage], order: Order) -> State[Any]:
@@ -146,7 +142,7 @@ def _work(walk: Walk, stage: Stage, upstream: Mapping[str, StageResult], force: 
     def work() -> State[StageResult]:
         with Show(stage.name, walk.runtime.root, walk.run_id) as show:
             try:
-                deployment = walk.order.place.get(stage.name)  # type: ignore[call-overload]
+                deployment = walk.order.place.get(stage.name)
                 if deployment:
                     result = run_elsewhere(walk, stage, artifacts, deployment, force)
                 else:
@@ -159,7 +155,7 @@ def _work(walk: Walk, stage: Stage, upstream: Mapping[str, StageResult], force: 
                         force=force,
                         tracker=walk.tracker,
                         parent=walk.parent,
-                        tags=walk.tags(),
+                        tags=prefect_tags(walk.run_id),
                         on_event=show,
                     )
             except KNOWN_PROBLEMS as problem:
@@ -197,7 +193,7 @@ def _conclude(walk: Walk, results: Mapping[str, StageResult]) -> RunResult:
         seed=walk.preset.seed,
         state="COMPLETED",
         stages={name: _outcome(walk, stage) for name, stage in results.items()},
-        scores=scores_of(results["evaluate"].artifact, results["stepgrpo"].artifact) if "evaluate" in results else {},
+        scores=scores_of(results["evaluate"].artifact) if "evaluate" in results else {},
         report=str(page) if page else None,
         mlflow_url=walk.tracker.run_url(walk.parent.reference),
     )

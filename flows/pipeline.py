@@ -32,4 +32,6 @@ def r1vl(
     """
     from tasks.registry import STAGES
 
-    return run_pipeline(STAGES, Order(preset, overrides or {}, force, seed, until, place or {}))
+    return run_pipeline(
+        STAGES, Order(preset, overrides or {}, force, seed, until, {str(stage): name for stage, name in (place or {}).items()})
+    )

@@ -90,14 +90,12 @@ def read_result(root: Path, run_id: str = "last") -> RunResult:
         raise ValueError(f"{path} is no result of ours ({error}); run the pipeline again") from None
 
 
-def scores_of(evaluation: Artifact, stepgrpo: Artifact) -> dict[str, dict[str, Any]]:
-    """The summary of each policy on the held-out questions; StepRAR needs key steps, so its mean is that of the last training steps."""
+def scores_of(evaluation: Artifact) -> dict[str, dict[str, Any]]:
+    """The summary of each policy on the held-out questions; "partial" where not all of them were asked."""
     from tasks.evaluate import SUMMARY  # with it come the libraries of the data wing, which `r1vl results` does not need
 
     table = json.loads((evaluation.path / SUMMARY).read_text(encoding="utf-8"))
-    scores = {name: {**table[name], "partial": table["partial"] is not None} for name in POLICIES}
-    scores["stepgrpo"]["mean_step_rar"] = stepgrpo.notes["metrics"]["mean_step_rar"]
-    return scores
+    return {name: {**table[name], "partial": table["partial"] is not None} for name in POLICIES}
 
 
 def print_result(console: Console, result: RunResult, links: Mapping[str, str]) -> None:

@@ -17,14 +17,14 @@ from flows.watch import RunView, follow
 FLOW = "r1vl"
 
 
-def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]) -> int:
+def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any], deployments: Path = servers.DEPLOYMENTS) -> int:
     """Run a deployment and follow it; the exit status: 0 completed, 2 the user's mistake, 1 anything else.
 
     Ctrl-C cancels the run. Raises ValueError for an unknown deployment or parameters that do not fit.
     """
     console = Console()
     with console.status("starting the servers"):
-        services = servers.up(root)
+        services = servers.up(root, deployments=deployments)
         close_abandoned(root, services)
     api = PrefectApi(servers.environment(root, services)["PREFECT_API_URL"])
     found = api.deployment(deployment if "/" in deployment else f"{FLOW}/{deployment}")

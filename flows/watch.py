@@ -17,6 +17,7 @@ from flows.prefect_api import TERMINAL, PrefectApi
 from flows.progress import artifact_key, duration
 
 _POLL_S = 1.0
+_LAG_S = 10.0
 _MARKS = {"Completed": "✓", "Cached": "=", "Running": "›", "Failed": "✗", "Crashed": "✗", "Cancelled": "✗"}
 
 
@@ -33,6 +34,7 @@ class StageView:
     seconds: float
     percent: float | None = None
     line: str = ""
+    is_over: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _stage(task: dict[str, Any], artifacts: dict[str, dict[str, Any]]) -> StageV
     shown = artifacts.get(artifact_key(task["name"]))
     seconds = float(task.get("total_run_time") or task.get("estimated_run_time") or 0.0)
     percent, line = (float(shown["data"]), shown["description"] or "") if shown else (None, "")
-    return StageView(task["name"], task["state_name"] or "Pending", seconds, percent, line)
+    return StageView(task["name"], task["state_name"] or "Pending", seconds, percent, line, task["state_type"] in TERMINAL)
 
 
 def follow(api: PrefectApi, flow_run_id: str, console: Console) -> RunView:
@@ -84,11 +86,15 @@ def follow(api: PrefectApi, flow_run_id: str, console: Console) -> RunView:
 
 
 def _views(api: PrefectApi, flow_run_id: str) -> Iterator[RunView]:
+    over_since: float | None = None
     while True:
         view = look(api, flow_run_id)
         yield view
         if view.is_over:
-            return
+            over_since = over_since or time.monotonic()
+            # the server learns of a task's end some seconds after the run's own
+            if all(stage.is_over for stage in view.stages) or time.monotonic() - over_since > _LAG_S:
+                return
         time.sleep(_POLL_S)
 
 

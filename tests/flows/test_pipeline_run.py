@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,15 +22,18 @@ from flows.doctor import examine
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
 from flows.results import read_result
+from flows.submitting import submit_and_follow
 from tests.flows.tiny_flow import STAGES
 
 DEADLINE_S = 120.0
+pytestmark = pytest.mark.timeout(600)  # servers and flow runs are slow where other work keeps the processors busy
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Site:
     root: Path
+    deployments: Path
     services: servers.Services
     api: PrefectApi
 
@@ -71,32 +76,37 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     deployments = root.parent / "prefect.yaml"
     deployments.write_text(yaml.safe_dump(table))
     services = servers.up(root, pools=(servers.LOCAL_POOL, "gpu"), deployments=deployments)
-    yield Site(root, services, PrefectApi(f"{services.prefect_url}/api"))
+    yield Site(root, deployments, services, PrefectApi(f"{services.prefect_url}/api"))
     servers.down(root)
     assert [each.name for each in services.running if find(each)] == []
 
 
-def test_everything_is_built_once_and_reused_after(site: Site) -> None:
-    first = site.submit("full-pipeline")
-    run = site.finished(first)
-    assert (run["state_type"], run["message"]) == ("COMPLETED", "built curate, key_steps, warmup, stepgrpo, evaluate, report")
-    assert site.states(first) == dict.fromkeys(STAGES, "Completed")
+def test_everything_is_built_once_and_reused_after(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    documented = f'eval "$({sys.executable} -m flows env)" && prefect deployment run r1vl/full-pipeline --watch'
+    done = subprocess.run(
+        ["bash", "-c", documented], env={**os.environ, "R1VL_ROOT": str(site.root)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = read_result(site.root)
+    assert site.finished(first.run_id)["message"] == "built curate, key_steps, warmup, stepgrpo, evaluate, report"
+    assert site.states(first.run_id) == dict.fromkeys(STAGES, "Completed")
 
-    second = site.submit("full-pipeline")
-    assert site.finished(second)["message"] == "everything was up to date"
-    assert site.states(second) == dict.fromkeys(STAGES, "Cached")
+    assert submit_and_follow(site.root, "full-pipeline", {}, site.deployments) == 0
+    told = capsys.readouterr().out
+    second = read_result(site.root)
+    assert second.run_id != first.run_id
+    assert site.finished(second.run_id)["message"] == "everything was up to date"
+    assert site.states(second.run_id) == dict.fromkeys(STAGES, "Cached")
+    for shown in ("warmup: Cached", "50.0 %", "0.800", "cached", second.run_id, site.services.mlflow_url, "report.html"):
+        assert shown in told
 
-    links = {each["key"]: each["data"] for each in site.api.artifacts(second)}
-    made = read_result(site.root, first).stages["warmup"].mlflow_url
+    links = {each["key"]: each["data"] for each in site.api.artifacts(second.run_id)}
+    made = first.stages["warmup"].mlflow_url
     assert made is not None
     assert made.startswith(site.services.mlflow_url)
     assert made in links["mlflow-warmup"]
     assert "report.html" in links["report"]
-
-    last = read_result(site.root)
-    assert last.run_id == second
-    assert last.scores["stepgrpo"]["mean_step_rar"] == 0.8
-    assert {stage.state for stage in last.stages.values()} == {"cached"}
+    assert second.scores["stepgrpo"]["mean_step_rar"] == 0.8
 
 
 def test_a_stage_deployment_rebuilds_its_own_stage_when_forced(site: Site) -> None:
@@ -105,16 +115,15 @@ def test_a_stage_deployment_rebuilds_its_own_stage_when_forced(site: Site) -> No
     assert site.states(run_id) == {"curate": "Cached", "key_steps": "Cached", "warmup": "Completed"}
 
 
-def test_mistakes_end_in_one_clear_line(site: Site) -> None:
+def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="until"):
         site.submit("full-pipeline", until="nope")
-    unknown = site.submit("full-pipeline", preset="huge")
     too_large = site.submit("warmup", overrides={"warmup.learning_rate": 2})
-    runs = [site.finished(run_id) for run_id in (unknown, too_large)]
-    assert [run["state_name"] for run in runs] == ["Wrong input"] * 2
-    assert runs[0]["message"].startswith("no preset named 'huge'; there are ")
-    assert runs[1]["message"] == "learning rate 2.0: too large; use one below 1"
-    told = [row["message"] for run_id in (unknown, too_large) for row in site.api.logs(run_id)]
+    assert submit_and_follow(site.root, "full-pipeline", {"preset": "huge"}, site.deployments) == 2
+    assert "Wrong input: no preset named 'huge'; there are " in capsys.readouterr().out
+    run = site.finished(too_large)
+    assert (run["state_name"], run["message"]) == ("Wrong input", "learning rate 2.0: too large; use one below 1")
+    told = [row["message"] for row in site.api.logs(too_large)]
     assert [line for line in told if "Traceback" in line] == []
 
 
@@ -184,7 +193,7 @@ def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(s
     assert examine(site.root, mend=True, deep=False) == []
 
     before = servers.read_services(site.root)
-    after = servers.up(site.root, pools=(servers.LOCAL_POOL, "gpu"), deployments=site.root.parent / "prefect.yaml")
+    after = servers.up(site.root, pools=(servers.LOCAL_POOL, "gpu"), deployments=site.deployments)
     assert after.ports == before.ports
     assert {each.name for each in after.running} - {each.name for each in before.running} == {"worker gpu"}
     servers.down(site.root)
