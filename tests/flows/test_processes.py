@@ -28,7 +28,7 @@ def test_a_process_is_found_and_ended_with_its_children(tmp_path: Path) -> None:
     process = find(recorded)
     assert process is not None
     (child,) = process.children()
-    assert stop(recorded, grace_s=10)
+    assert stop(recorded, grace_s=1)
     assert find(recorded) is None
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert not stop(recorded, grace_s=10)
