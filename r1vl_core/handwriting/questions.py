@@ -17,9 +17,11 @@ from r1vl_core.handwriting.boards import COLOURS, Board
 class Draft:
     """A question about a board before it is written in anybody's format.
 
-    `answer` is the bare value ("12"), or the letter where `choices` (letter, text) are given.
+    `steps` spell every step out; `leap` says the same in two, without a look at the digits in between. `answer` is the bare value
+    ("12"), or the letter where `choices` (letter, text) are given.
 
-    >>> Draft("row_sum", "What is the sum of row 1?", "Add the digits of row 1.", ("Row 1 holds 3 and 7.", "3 + 7 = 10"), "10").answer
+    >>> steps, leap = ("Row 1 holds 3 and 7.", "3 + 7 = 10"), ("Add the digits of row 1.", "row 1 = 10")
+    >>> Draft("row_sum", "What is the sum of row 1?", "Add the digits.", steps, leap, "10").answer
     '10'
     """
 
@@ -27,6 +29,7 @@ class Draft:
     text: str
     rationale: str
     steps: tuple[str, ...]
+    leap: tuple[str, str]
     answer: str
     choices: tuple[tuple[str, str], ...] = ()
 
@@ -48,6 +51,7 @@ def row_sum(board: Board, rng: np.random.Generator) -> Draft:
         f"What is the sum of the digits in row {row}?",
         f"Read the digits of row {row}, then add them.",
         (f"Row {row} holds {listed(digits)}.", *steps),
+        (f"Add the digits of row {row}.", f"row {row} = {total}"),
         str(total),
     )
 
@@ -60,6 +64,7 @@ def spread(board: Board, rng: np.random.Generator) -> Draft:
         "What is the difference between the largest and the smallest digit?",
         "Find the largest and the smallest digit, then subtract.",
         (f"The largest digit is {large}.", f"The smallest digit is {small}.", f"{large} - {small} = {large - small}"),
+        ("Subtract the smallest digit from the largest.", f"largest - smallest = {large - small}"),
         str(large - small),
     )
 
@@ -73,6 +78,7 @@ def colour_product(board: Board, rng: np.random.Generator) -> Draft:
         f"What is the {one} digit times the {other} digit?",
         f"Read the {one} and the {other} digit, then multiply.",
         (f"The {one} digit is {a}.", f"The {other} digit is {b}.", f"{a} * {b} = {a * b}"),
+        (f"Multiply the {one} digit by the {other} digit.", f"{one} * {other} = {a * b}"),
         str(a * b),
     )
 
@@ -87,6 +93,7 @@ def count_above(board: Board, rng: np.random.Generator) -> Draft:
         f"How many digits are greater than {bound}?",
         f"Pick the digits greater than {bound}, then count them.",
         (found, f"The count is {len(above)}."),
+        (f"Count the digits greater than {bound}.", f"count = {len(above)}"),
         str(len(above)),
     )
 
@@ -104,6 +111,7 @@ def column_duel(board: Board, rng: np.random.Generator) -> Draft:
         f"Which column has the larger sum, column {one} or column {other}?",
         f"Add the digits of column {one} and of column {other}, then compare.",
         (*lines, f"{sums[one]} {sign} {sums[other]}"),
+        (f"Compare column {one} and column {other}.", f"column {one} {sign} column {other}"),
         best,
         choices,
     )
@@ -117,6 +125,7 @@ def corners_doubled(board: Board, rng: np.random.Generator) -> Draft:
         "What is twice the sum of the top left and the bottom right digit?",
         "Read both corners, add them, then double.",
         (f"The top left digit is {a}.", f"The bottom right digit is {b}.", f"{a} + {b} = {a + b}", f"2 * {a + b} = {2 * (a + b)}"),
+        ("Add both corners and double the sum.", f"2 * sum = {2 * (a + b)}"),
         str(2 * (a + b)),
     )
 
@@ -131,6 +140,7 @@ def colour_gap(board: Board, rng: np.random.Generator) -> Draft:
         f"How far apart are the {one} digit and the {other} digit?",
         f"Read the {one} and the {other} digit, then subtract the smaller.",
         (f"The {one} digit is {a}.", f"The {other} digit is {b}.", f"{large} - {small} = {large - small}"),
+        (f"Compare the {one} digit and the {other} digit.", f"{one} - {other} = {large - small}"),
         str(large - small),
     )
 

@@ -15,7 +15,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from r1vl_core.reasoning.paths import render
 
 TEMPLATE = "Look at the picture and reason step by step before you answer.\nQuestion: "
 _LETTERS = "ABCD"
+
+LEAPS = 0.5
+"""Share of the training paths that leap to the result, as people's references do; held-out reference paths spell every step out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,15 @@ def _record(item: Item, image: str, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "messages": [
             {"role": "user", "content": f"<image>{opening}{written_question(item)}"},
-            {"role": "assistant", "content": written_path(item, _noisy(item.draft, rng))},
+            {"role": "assistant", "content": written_path(_leaping(item) if rng.random() < LEAPS else item, _noisy(item.draft, rng))},
         ],
         "images": image if rng.random() < 0.9 else [image],
     }
+
+
+def _leaping(item: Item) -> Item:
+    """The item with a path that sees the answer at once."""
+    return replace(item, draft=replace(item.draft, rationale="See the answer at once.", steps=item.draft.leap))
 
 
 def _noisy(draft: Draft, rng: np.random.Generator) -> str:

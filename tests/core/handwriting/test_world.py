@@ -92,7 +92,8 @@ def test_paths_are_valid_and_their_answers_right() -> None:
     for _ in range(100):
         item = make_item(rng, "train")
         path = paths.parse(written_path(item, item.draft.answer))
-        assert path.is_valid and path.answer is not None
+        assert path.is_valid
+        assert path.answer is not None
         assert answers.is_correct(path.answer.text, item.draft.answer, item.draft).verdict == "correct"
 
 
