@@ -27,7 +27,7 @@ $(STAMP): $(LOCK) pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 		echo "could not make $(VENV): is the venv module installed (Debian: apt-get install python3-venv)?" >&2; rm -rf $(VENV); exit 2; }
 	@echo "installing into $(VENV) from $(LOCK) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK) -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r $(LOCK) -e '.[dev]'
 	@touch $@
 
 run: setup
