@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.choosing import choose, parse_settings, preset_names
+from flows.choosing import choose, is_file_name, parse_settings, preset_names
 from flows.prefect_api import Unreachable
 from flows.processes import DidNotStart
 from flows.runtime import runtime_from
@@ -69,10 +69,16 @@ def submit(
 ) -> None:
     """Start the local servers if need be, run a deployment on them, follow it, and print its result."""
     runtime = _settle(root)
-    given: dict[str, Any] = {"preset": preset, "overrides": parse_settings(settings or []), "seed": seed, "force": force}
+    overrides = parse_settings(settings or [])
+    if preset is not None:
+        choose(preset, overrides, seed)  # a mistake is told before anything starts
+        preset = str(Path(preset).resolve()) if is_file_name(preset) else preset  # the worker stands in another folder
+    given: dict[str, Any] = {"preset": preset, "overrides": overrides, "seed": seed, "force": force}
     from flows.submitting import submit_and_follow
 
-    raise typer.Exit(submit_and_follow(runtime.root, deployment, {name: value for name, value in given.items() if value}))
+    raise typer.Exit(
+        submit_and_follow(runtime.root, deployment, {name: value for name, value in given.items() if value not in (None, {}, False)})
+    )
 
 
 @app.command()

@@ -49,7 +49,7 @@ def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) ->
         console.print(Text(path.text))
     if path.defects:
         console.print(Text(f"not a valid path: {', '.join(path.defects)}", style="yellow"))
-    console.print(Text(f"policy: {checkpoint}", style="dim"))
+    console.print(Text(f"policy: {checkpoint}", style="dim"), soft_wrap=True)
 
 
 def _latest_policy(root: Path) -> tuple[Path, str, int]:

@@ -25,8 +25,13 @@ def choose(preset: str, overrides: Mapping[str, Any] | None = None, seed: int | 
     return load_preset(_file_of(preset), dict(overrides or {}), seed)
 
 
+def is_file_name(preset: str) -> bool:
+    """Whether this names a file of the user's, not a bundled preset."""
+    return preset.endswith(".toml") or "/" in preset
+
+
 def _file_of(preset: str) -> Path:
-    if preset.endswith(".toml") or "/" in preset:
+    if is_file_name(preset):
         return Path(preset)
     if preset not in preset_names():
         raise ValueError(f"no preset named {preset!r}; there are {', '.join(preset_names())}, or give the path of a .toml file")

@@ -31,6 +31,7 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
         (["run", "r1vl-2b", "--set", "stepgrpo.alfa=1"], "stepgrpo.alfa: no such setting"),
         (["run", "r1vl-2b", "--set", "alpha"], "write it as key=value"),
         (["plan", "./none.toml"], "none.toml: no such file"),
+        (["submit", "--preset", "./none.toml"], "none.toml: no such file"),
         (["env"], "start them with `r1vl up`"),
         (["results", "--json"], "run the pipeline first"),
         (["ask", "--image", "none.png", "how many?"], "none.png"),
