@@ -12,7 +12,6 @@ from r1vl_core.config import Preset
 from r1vl_core.data import database
 from r1vl_core.data.images import find_image
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
-from r1vl_core.evaluation.evaluate import compare, is_right, read_responses
 from r1vl_core.records import BenchmarkRow, Question, Rejected, ScoredResponse
 from r1vl_core.report import Report
 from r1vl_core.reporting.data import (
@@ -59,6 +58,8 @@ def build(job: Build) -> Mapping[str, Any]:
 
 def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
     """What the page shows, read from the artifacts."""
+    from r1vl_core.evaluation.evaluate import compare, read_responses  # torch is imported only where a stage is really built
+
     responses = {name: read_responses(inputs["evaluate"].path / responses_file(name)) for name in POLICIES}
     summary = json.loads((inputs["evaluate"].path / SUMMARY).read_text(encoding="utf-8"))
     reports = read_reports(inputs["stepgrpo"].path)
@@ -83,6 +84,8 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
 
 
 def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str, Any]) -> PolicyResult:
+    from r1vl_core.evaluation.evaluate import is_right
+
     families: Counter[str] = Counter(row.category for row in responses)
     right: Counter[str] = Counter(row.category for row in responses if is_right(row))
     return PolicyResult(

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from r1vl_core.report import Report
-from r1vl_core.training import checkpoint
 from tasks.stages import Build
 
 REPORTS = "reports.jsonl"
@@ -25,6 +24,8 @@ def collect_reports(job: Build) -> dict[str, float]:
 
 def read_reports(folder: Path) -> tuple[Report, ...]:
     """All reports of an artifact, samples included, in order of their steps."""
+    from r1vl_core.training import checkpoint  # torch is imported only where a stage is really built
+
     return tuple(checkpoint.read_reports(folder))
 
 

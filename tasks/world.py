@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from r1vl_core.config import Preset, Source
-from r1vl_core.handwriting.world import make_world
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
@@ -23,6 +22,8 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 def build(job: Build) -> None:
     """Write the world's files."""
+    from r1vl_core.handwriting.world import make_world  # scikit-learn is imported only where a world is really made
+
     assert job.preset.world is not None, "the stage is left out of presets with sources of their own"
     world = job.preset.world
     make_world(job.out, world.num_questions, world.num_heldout, world.seed)
