@@ -151,13 +151,16 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask about the picture.")],
     image: Annotated[Path, typer.Option("--image", help="The picture (PNG, JPEG, WEBP).")],
     model: Annotated[Path | None, typer.Option("--model", help="A checkpoint folder.  [default: the StepGRPO policy made last]")] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Prompt template.  [default: the policy's own; reasoning with --model]")
+    ] = None,
     root: RootOption = None,
 ) -> None:
     """Answer a question about a picture with a trained policy; the sections of its reasoning are shown apart."""
     runtime = _settle(root)
     from flows.asking import print_answer
 
-    print_answer(runtime, question, image, model)
+    print_answer(runtime, question, image, model, prompt)
 
 
 @app.command()

@@ -16,7 +16,7 @@ _MAX_NEW_TOKENS = 1024
 _DEFAULTS: tuple[str, int] = (Preset.model_fields["prompt"].default, Preset.model_fields["max_pixels"].default)
 
 
-def print_answer(runtime: Runtime, question: str, image: Path, model: Path | None) -> None:
+def print_answer(runtime: Runtime, question: str, image: Path, model: Path | None, prompt: str | None = None) -> None:
     """Answer and print, section by section. Raises ValueError for a picture, a question or a checkpoint that will not do."""
     from r1vl_core.data.images import PictureError, load_image
 
@@ -27,12 +27,12 @@ def print_answer(runtime: Runtime, question: str, image: Path, model: Path | Non
     except PictureError as error:
         raise ValueError(f"picture {image}: {error}") from None
     checkpoint, prompt_name, max_pixels = (model, *_DEFAULTS) if model else _latest_policy(runtime.root)
+    prompt_name = prompt or prompt_name
     from r1vl_core.policy.model import load_policy
     from r1vl_core.policy.rollout import generate
 
     policy = load_policy(checkpoint, prompt=prompt_name, max_pixels=max_pixels, device=_device(runtime))
-    prompt = policy.encode("question", question, picture)
-    (rollout,) = generate(policy, [prompt], max_new_tokens=_MAX_NEW_TOKENS)
+    (rollout,) = generate(policy, [policy.encode("question", question, picture)], max_new_tokens=_MAX_NEW_TOKENS)
     print_path(Console(), paths.parse(policy.decode(rollout.token_ids)), checkpoint)
 
 

@@ -151,9 +151,9 @@ class Preset(Dials):
     """One pipeline, whole: what it learns from, how, and what it is measured on."""
 
     name: str
-    """The preset's name; recorded with every run, never part of a recipe."""
+    """The preset's name; recorded with every run, part of the report's recipe alone."""
     description: str = ""
-    """What it should reach and how long it takes; never part of a recipe."""
+    """What it should reach and how long it takes; part of the report's recipe alone."""
     model: str = "r1vl-tiny"
     """Start checkpoint: the bundled `r1vl-tiny`, a folder, or a hub name."""
     prompt: str = "reasoning"
@@ -214,6 +214,8 @@ def load_preset(path: Path, overrides: dict[str, Any] | None = None, seed: int |
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"preset file {path}: no such file") from None
+    except OSError as error:
+        raise ValueError(f"preset file {path}: cannot be read: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"preset file {path}: not valid TOML: {error}") from None
     table.setdefault("name", path.stem)

@@ -31,7 +31,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
             for source in preset.sources
         ],
     }
-    if preset.evaluate.data is not None:
+    if preset.evaluate.data is not None and preset.curate.contamination:
         settings["heldout"] = inputs.file(preset.evaluate.data)
     return Recipe("curate", REVISION, settings, inputs, prompts_of(preset))
 

@@ -6,12 +6,13 @@ import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
 from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.data.images import MAX_ASPECT_RATIO, decode_image
 from r1vl_core.evaluation.benchmarks import handwriting
 from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_tsv
 from r1vl_core.reasoning import rewards
@@ -26,6 +27,8 @@ from tasks.stages import Build, Stage
 from tasks.world import heldout_file
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from tasks.trainer import Work
 
 REVISION = 1
@@ -59,7 +62,8 @@ def build(job: Build) -> Mapping[str, Any]:
         "heldout": str(heldout_file(job.preset, job.inputs).absolute()),
         **warmup.order_of(job),
     }
-    run_child(job, order)
+    # One process answers: ranks that only wait would run into their collective's time limit.
+    run_child(replace(job, runtime=job.runtime.model_copy(update={"num_processes": 1, "accelerate_config": None})), order)
     table = json.loads((job.out / SUMMARY).read_text(encoding="utf-8"))
     metrics = {f"{name}_accuracy": table[name]["accuracy"] for name in POLICIES}
     job.log(", ".join(f"{name} {table[name]['accuracy']:.1%} of {table[name]['num_questions']}" for name in POLICIES))
@@ -80,7 +84,12 @@ def compute(work: Work) -> None:
         policy, started = work.policy(folder), time.monotonic()
         answered: list[ScoredResponse] = []
         for batch in evaluate.evaluate(
-            policy, rows, prompt_text=handwriting.prompt_text, judge=handwriting.judge, max_new_tokens=settings.max_new_tokens
+            policy,
+            rows,
+            prompt_text=handwriting.prompt_text,
+            judge=handwriting.judge,
+            max_new_tokens=settings.max_new_tokens,
+            decode=lambda row: _decode(row, work.preset.curate.max_image_pixels),
         ):
             answered += batch
             seconds = time.monotonic() - started
@@ -99,6 +108,17 @@ def compute(work: Work) -> None:
     table["comparison"] = asdict(evaluate.compare(scored["warmup"], scored["stepgrpo"]))
     table["partial"] = {"answered": len(rows), "all": len(every)} if len(rows) < len(every) else None
     (work.out / SUMMARY).write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _decode(row: BenchmarkRow, max_pixels: int) -> Image.Image:
+    """A row's picture, opened as training opens pictures (orientation, transparency, depth). Raises ValueError naming the row."""
+    try:
+        image = decode_image(row.image, max_pixels)
+    except ValueError as error:
+        raise ValueError(f"held-out row {row.index!r}: {error}") from None
+    if max(image.size) >= MAX_ASPECT_RATIO * min(image.size):
+        raise ValueError(f"held-out row {row.index!r}: {image.width} x {image.height} pixels; no model takes a shape like that")
+    return image
 
 
 def _prepared(work: Work, rows: Sequence[BenchmarkRow]) -> dict[str, rewards.PreparedQuestion]:

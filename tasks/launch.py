@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from r1vl_core.config import Runtime
@@ -20,6 +21,9 @@ from tasks.supervise import ASKED, run_supervised
 
 GRACE_S = 12.0
 """Seconds a trainer has to save after SIGTERM; a cancelled flow run must be over within 15."""
+
+MISTAKE = "error: "
+"""Begins the one line in which the child says what the user got wrong."""
 
 _REPORT = '{"report": '
 _TAIL_LINES = 30
@@ -38,12 +42,15 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     path = job.work / "order.json"
     path.write_text(json.dumps(order, indent=1), encoding="utf-8")
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    mistakes: list[str] = []
 
     def on_line(line: str) -> None:
         report = read_report(line)
         if report is not None:
             job.on_report(report)
             return
+        if line.startswith(MISTAKE):
+            mistakes.append(line.removeprefix(MISTAKE))
         tail.append(line)
         job.log(line)
 
@@ -53,14 +60,16 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
         return
     if status == ASKED or status in (128 + signal.SIGINT, 128 + signal.SIGTERM):
         raise StageStopped(f"{job.recipe.stage}: stopped when asked to; a rerun goes on from its last checkpoint")
-    if status == 2:
-        raise ValueError(next((line for line in reversed(tail) if line.startswith("error: ")), "\n".join(tail)).removeprefix("error: "))
+    if mistakes:  # launchers turn every exit status into 1, so the line says what the status cannot
+        raise ValueError(mistakes[0])
     raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n" + "\n".join(tail))
 
 
 def launcher_command(runtime: Runtime) -> list[str]:
     """The program that starts the training processes, up to the module's name."""
-    if runtime.launcher == "torchrun":
+    on_cpu = runtime.device == "cpu" or (runtime.device == "auto" and not _has_gpu())
+    # accelerate's launcher quietly starts a single process where there is no GPU; torchrun starts as many as asked for
+    if runtime.launcher == "torchrun" or (on_cpu and runtime.num_processes > 1 and runtime.accelerate_config is None):
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={runtime.num_processes}"]
     command = [sys.executable, "-m", "accelerate.commands.launch"]
     if runtime.accelerate_config is not None:
@@ -68,8 +77,8 @@ def launcher_command(runtime: Runtime) -> list[str]:
     command += ["--num_processes", str(runtime.num_processes), "--num_machines", "1", "--dynamo_backend", "no", "--mixed_precision", "no"]
     command += ["--num_cpu_threads_per_process", str(_threads(runtime))]
     if runtime.num_processes > 1:
-        command += ["--multi_gpu"] if runtime.device == "cuda" else ["--main_process_port", "0"]
-    return [*command, "--cpu"] if runtime.device == "cpu" else command
+        command += ["--multi_gpu"]
+    return [*command, "--cpu"] if on_cpu else command
 
 
 def read_report(line: str) -> Report | None:
@@ -89,8 +98,24 @@ def write_report(report: Report) -> None:
     print(json.dumps({"report": table}), flush=True)
 
 
+def _has_gpu() -> bool:
+    import torch  # only a stage that is really built asks
+
+    return torch.cuda.is_available()
+
+
 def _threads(runtime: Runtime) -> int:
-    return max(1, (os.cpu_count() or 1) // runtime.num_processes)
+    return max(1, _num_cpus() // runtime.num_processes)
+
+
+def _num_cpus() -> int:
+    """Processors this process may use: its affinity and its container's quota, not what the machine has."""
+    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return num_cpus
+    return num_cpus if quota == "max" else max(1, min(num_cpus, int(quota) // int(period)))
 
 
 def _environment(runtime: Runtime) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,8 @@ _TITLES = {"warmup": "warm-up", "stepgrpo": "StepGRPO"}
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """All that stands on the page; the preset's name and words too, which no other recipe holds."""
     settings = {**preset.report.model_dump(mode="json"), "name": preset.name, "description": preset.description, "seed": preset.seed}
+    if preset.evaluate.data is not None:
+        settings["heldout"] = inputs.file(preset.evaluate.data)
     return Recipe("report", REVISION, settings, inputs)
 
 
@@ -69,7 +72,7 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         preset=preset.name,
         description=preset.description,
         seed=preset.seed,
-        created=str(inputs["evaluate"].made["created"]),
+        created=f"{datetime.fromisoformat(str(inputs['evaluate'].made['created'])):%Y-%m-%d %H:%M} UTC",
         stages=tuple(StageRow(name, "built", float(a.made["seconds"]), a.key) for name, a in inputs.items()),
         policies=tuple(_result(name, responses[name], summary[name]) for name in POLICIES),
         comparison=compare(responses["warmup"], responses["stepgrpo"]),

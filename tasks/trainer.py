@@ -24,6 +24,7 @@ from r1vl_core.data import database
 from r1vl_core.data.images import find_image, load_image
 from r1vl_core.policy.model import Policy, Prompt, load_policy
 from r1vl_core.records import Question, asked
+from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
 
 ORDERS: dict[str, str] = {"warmup": "tasks.warmup", "stepgrpo": "tasks.stepgrpo", "evaluate": "tasks.evaluate"}
@@ -39,6 +40,8 @@ class Work:
         self.runtime = Runtime.model_validate(order["runtime"])
         self.out = Path(order["out"])
         self.work_dir = Path(order["work"])
+        if self.runtime.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device cuda was asked for, but torch sees no GPU here; use device auto or cpu, or a worker with a GPU")
         self.accelerator = Accelerator(cpu=self.device == "cpu")
         self._stopping = False
 
@@ -87,14 +90,18 @@ def main(arguments: list[str]) -> int:
     """Carry out the order in the named file; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     order = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    work = Work(order)
+    try:
+        work = Work(order)
+    except ValueError as error:
+        print(f"{MISTAKE}{error}", flush=True)
+        return 2
     signal.signal(signal.SIGTERM, work.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches us as the supervisor's SIGTERM
     try:
         with _one_writer(work):
             _computation(order["stage"])(work)
     except ValueError as error:
-        print(f"error: {error}", flush=True)
+        print(f"{MISTAKE}{' '.join(str(error).split())}", flush=True)
         return 2
     return ASKED if work.should_stop() else 0
 

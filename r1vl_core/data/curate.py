@@ -32,6 +32,7 @@ REASONS = (
     "broken_image",
     "image_too_large",
     "image_too_small",
+    "image_too_narrow",
     "contaminated",
     "prompt_too_long",
     "path_too_long",

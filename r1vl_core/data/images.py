@@ -6,12 +6,15 @@ pixels are decoded, and every picture is decoded to its end once, so that no tra
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import multiprocessing
 import os
+import signal
 import stat
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -46,6 +49,12 @@ _TURNS = {
 }
 
 
+MAX_ASPECT_RATIO = 200
+"""Longer side over shorter one; Qwen2-VL's image processor refuses a picture beyond it."""
+
+_PR_SET_PDEATHSIG = 1
+
+
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
     """What a picture must keep: pixels of its shorter side, and of its whole area.
@@ -75,7 +84,8 @@ class CheckedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageProblem:
-    """Why a picture cannot be used. `reason` is image_outside_root, missing_image, broken_image, image_too_large or image_too_small.
+    """Why a picture cannot be used. `reason` is image_outside_root, missing_image, broken_image, image_too_large, image_too_small or
+    image_too_narrow.
 
     >>> ImageProblem(path="../1.png", reason="image_outside_root", detail="'..' in the path").reason
     'image_outside_root'
@@ -151,6 +161,10 @@ def check_image(root: Path, relative: str, limits: ImageLimits) -> CheckedImage 
         return ImageProblem(relative, error.reason, error.detail)
     if min(image.size) < limits.min_side:
         return ImageProblem(relative, "image_too_small", f"{image.width} x {image.height} pixels; a side needs {limits.min_side}")
+    if max(image.size) >= MAX_ASPECT_RATIO * min(image.size):
+        return ImageProblem(
+            relative, "image_too_narrow", f"{image.width} x {image.height} pixels; one side is {MAX_ASPECT_RATIO} times the other"
+        )
     return CheckedImage(relative, image.width, image.height, hashlib.sha256(data).hexdigest(), digest_pixels(image))
 
 
@@ -179,11 +193,20 @@ class ImageChecker:
         """One result for each (root, relative path), in their order."""
         if self._num_workers > 1 and self._pool is None and len(pictures) >= self.MIN_BATCH:
             # Not fork: the caller may hold threads and locks of other libraries.
-            self._pool = ProcessPoolExecutor(self._num_workers, mp_context=multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._num_workers, mp_context=context, initializer=_die_with, initargs=(os.getpid(),))
         if self._pool is None:
             return [check_image(root, relative, self._limits) for root, relative in pictures]
         roots, relatives = zip(*pictures, strict=True) if pictures else ((), ())
         return list(self._pool.map(check_image, roots, relatives, [self._limits] * len(roots), chunksize=32))
+
+
+def _die_with(parent: int) -> None:
+    """In a worker: end when the parent does, however it ends; a pool's workers outlive a parent that was killed (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before we asked
+            os._exit(1)
 
 
 def _read(path: Path) -> bytes:

@@ -41,15 +41,17 @@ def evaluate(
     judge: Judge,
     max_new_tokens: int,
     token_budget: int = 16_384,
+    decode: Callable[[BenchmarkRow], Image.Image] | None = None,
 ) -> Iterator[tuple[ScoredResponse, ...]]:
     """Answer every row greedily and yield the scored responses a batch at a time, the shortest prompts of a window first.
 
     A batch holds as many rows as fit `token_budget` with their prompt and `max_new_tokens` (one at least). What a row's response is
     depends on no other row; neither does the order of the responses depend on the budget. Raises ValueError naming a row whose picture
-    cannot be decoded.
+    cannot be decoded. `decode` opens a row's picture (`decode_image` unless given): training and evaluation should open pictures alike.
     """
+    decode = decode or decode_image
     for window in _windows(rows):
-        encoded = [(row, policy.encode(row.index, prompt_text(row), decode_image(row))) for row in window]
+        encoded = [(row, policy.encode(row.index, prompt_text(row), decode(row))) for row in window]
         encoded.sort(key=lambda pair: len(pair[1]))
         for batch in _within_budget(encoded, max_new_tokens, token_budget):
             prompts = [prompt for _, prompt in batch]

@@ -41,6 +41,7 @@ _NUM_TOKENIZER_TEXTS = 4000
 
 def train_tiny_base(out: Path, seed: int, num_steps: int = NUM_STEPS, work_dir: Path | None = None) -> Iterator[Report]:
     """Train and save the base model to `out`, yielding a report a step; resumes from `work_dir` when it holds checkpoints."""
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written must not be found out about at the end
     policy = new_tiny_policy(train_tokenizer(_tokenizer_texts()), seed)
     phases = (
         ("first", first_example, FIRST, min(FIRST_STEPS, num_steps)),

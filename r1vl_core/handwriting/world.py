@@ -47,8 +47,8 @@ def make_world(out: Path, num_questions: int, num_heldout: int, seed: int) -> No
 
     The same arguments write the same bytes. Raises ValueError when `out` holds something else already.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ValueError(f"world folder {out}: not empty; name a new folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"world folder {out}: not an empty folder; name a new one")
     (out / "images").mkdir(parents=True, exist_ok=True)
     heldout = _unlike_items("heldout", num_heldout, np.random.default_rng([seed, 1]))
     clean = _unlike_items("train", num_questions, np.random.default_rng([seed, 0]))

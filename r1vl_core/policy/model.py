@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
 
@@ -144,7 +145,10 @@ def load_policy(
             f"checkpoint {name}: a {config.model_type} is not a vision-language model; use a Qwen2-VL, Qwen2.5-VL or Qwen3-VL one"
         )
     if weights:
-        model = _load_part(AutoModelForImageTextToText, name, dtype=dtype, use_safetensors=True, attn_implementation="sdpa")
+        model, loading = _load_part(
+            AutoModelForImageTextToText, name, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True
+        )
+        _check_loading(name, loading)
         model = model.to(device).eval()
     else:
         with torch.device("meta"):
@@ -174,9 +178,18 @@ def bundled_checkpoint(checkpoint: str | Path) -> str | Path:
 def _load_part(auto_class: Any, name: str, **kwargs: Any) -> Any:
     try:
         return auto_class.from_pretrained(name, trust_remote_code=False, **kwargs)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"checkpoint {name}: cannot load it as {auto_class.__name__} from safetensors files: {reason}") from error
+
+
+def _check_loading(name: str, loading: dict[str, Any]) -> None:
+    # transformers fills what a checkpoint lacks with random weights and goes on; training would start from noise
+    wrong = [*map(str, loading.get("missing_keys", ())), *map(str, loading.get("mismatched_keys", ()))]
+    if wrong:
+        raise ValueError(
+            f"checkpoint {name}: its files lack {len(wrong)} of the model's tensors, or hold them in another shape: {wrong[0]}, …"
+        )
 
 
 def _generation_config(model: Any) -> GenerationConfig:

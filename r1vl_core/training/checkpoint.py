@@ -70,7 +70,7 @@ class Checkpoints:
         newest = self.newest()
         if newest is None:
             return 0
-        state = torch.load(newest / "state.pt", weights_only=True)
+        state = torch.load(newest / "state.pt", weights_only=True, map_location="cpu")
         if state["run"] != self.run:
             differing = sorted(k for k in {*state["run"], *self.run} if state["run"].get(k) != self.run.get(k))
             raise ValueError(f"{newest}: a checkpoint of another run ({', '.join(differing)} differ); empty the folder to start anew")

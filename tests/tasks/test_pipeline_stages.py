@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -21,9 +22,9 @@ SMALL = {
     "prompt": "plain",
     "max_pixels": 200704,
     "world": {"num_questions": 48, "num_heldout": 12, "seed": 5},
-    "warmup": {"num_epochs": 1.0, "batch_size": 12, "learning_rate": 1e-3, "save_every": 2},
-    "stepgrpo": {"num_steps": 4, "questions_per_step": 4, "group_size": 3, "max_new_tokens": 120, "learning_rate": 1e-4, "save_every": 1},
-    "evaluate": {"max_new_tokens": 120},
+    "warmup": {"num_epochs": 6.0, "batch_size": 12, "learning_rate": 2e-3, "save_every": 4},
+    "stepgrpo": {"num_steps": 4, "questions_per_step": 4, "group_size": 4, "max_new_tokens": 100, "learning_rate": 1e-4, "save_every": 1},
+    "evaluate": {"max_new_tokens": 100},
     "report": {"num_groups": 4, "num_responses": 6},
 }
 RUNTIME = Runtime(num_workers=1, device="cpu")
@@ -69,12 +70,14 @@ def test_training_changes_the_policy(built: dict[str, StageResult]) -> None:
     assert weights["warmup"] != weights["stepgrpo"]
 
 
-@pytest.mark.parametrize(("stage", "step"), [("warmup", 3), ("stepgrpo", 2)])
+@pytest.mark.parametrize(("stage", "step"), [("warmup", 7), ("stepgrpo", 2)])
 def test_a_killed_trainer_resumes_to_the_same_bytes(
     tmp_path: Path, store: Store, built: dict[str, StageResult], stage: str, step: int
 ) -> None:
     """kill -9 of the trainer after `step`; the rerun's weights and rollouts equal those of the run nobody disturbed."""
-    other = Store(tmp_path)
+    shutil.copytree(store.root, tmp_path / "root")
+    shutil.rmtree(tmp_path / "root" / "objects" / stage)
+    other = Store(tmp_path / "root")
     steps: list[int] = []
 
     def kill(event: StageEvent) -> None:

@@ -144,6 +144,10 @@ def test_a_limit_above_pillows_own_counts(folder: Folder) -> None:
 def test_small_sides(folder: Folder) -> None:
     assert problem(folder, folder.picture("a.png", encoded(picture(size=(400, 27))))) == "image_too_small"
     assert problem(folder, folder.picture("b.png", encoded(picture(size=(20, 20))))) == "image_too_small"
+
+
+def test_a_picture_of_a_shape_no_model_takes_is_named(folder: Folder) -> None:
+    assert problem(folder, folder.picture("a.png", encoded(picture(size=(28 * 200, 28))))) == "image_too_narrow"
     assert isinstance(check_image(folder.images, folder.picture("c.png", encoded(picture(size=(28, 28)))), LIMITS), CheckedImage)
 
 

@@ -38,7 +38,7 @@ def test_another_seed_makes_another_world(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_refused(world: Path) -> None:
-    with pytest.raises(ValueError, match="not empty"):
+    with pytest.raises(ValueError, match="not an empty folder"):
         make_world(world, 1, 1, seed=0)
 
 
