@@ -16,6 +16,8 @@ def find_checkpoint(preset: Preset) -> Path:
 
     folder = Path(bundled_checkpoint(preset.model))
     if folder.is_dir():
+        if not any(folder.glob("*.safetensors")):
+            raise ValueError(f"model {folder}: no safetensors file in it; pickled weights are never loaded, save them with save_pretrained")
         return folder
     if preset.model.count("/") != 1 or preset.model.startswith((".", "/", "~")):
         raise ValueError(f"model {preset.model}: no such folder, and not a hub name of the form owner/name")
