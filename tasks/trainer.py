@@ -43,6 +43,9 @@ class Work:
         if self.runtime.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device cuda was asked for, but torch sees no GPU here; use device auto or cpu, or a worker with a GPU")
         self.accelerator = Accelerator(cpu=self.device == "cpu")
+        if self.device == "cpu":  # a resumed run is equal to the bit; on a GPU the order of atomic sums is left to the hardware, for speed
+            torch.use_deterministic_algorithms(True)
+            torch.utils.deterministic.fill_uninitialized_memory = False
         self._stopping = False
 
     @property

@@ -42,7 +42,7 @@ def score_rows(policy: Policy, rows: Rows, temperature: float = 1.0, *, mask_for
             pixel_values=rows.pixel_values,
             image_grid_thw=rows.image_grid_thw,
         )
-        return score_tokens(policy, hidden.flatten(0, 1)[rows.predict_at], rows.targets, temperature, mask_forbidden=mask_forbidden)
+        return score_tokens(policy, hidden.flatten(0, 1).index_select(0, rows.predict_at), rows.targets, temperature, mask_forbidden=mask_forbidden)
 
 
 def score_dense(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequence[Tensor]], temperature: float) -> TokenScores:
@@ -68,7 +68,9 @@ def score_shared(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Seq
                 image_grid_thw=packed.image_grid_thw,
                 layout=packed.layout,
             )
-        return score_tokens(policy, hidden[0, packed.predict_at], packed.targets, temperature)
+        # A prompt's last place predicts the first token of its whole group. The gradient of indexing adds such repeats up in whatever order
+        # the threads come; that of index_select does not.
+        return score_tokens(policy, hidden[0].index_select(0, packed.predict_at), packed.targets, temperature)
 
 
 def last_hidden(policy: Policy, **inputs: Any) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -112,3 +114,25 @@ def test_tiles_change_nothing() -> None:
     (found,) = torch.autograd.grad(tiled.logprobs.sum(), hidden)
     torch.testing.assert_close(tiled, whole)
     torch.testing.assert_close(found, expected)
+
+
+def test_no_gradient_is_added_up_in_an_order_that_threads_decide() -> None:
+    policy = tiny_policy()
+    prompts, groups = some_prompts(policy, 2), some_groups(2, 3)
+    for score in (score_shared, score_dense):
+        for node in graph_of(score(policy, prompts, groups, 1.0).logprobs):
+            if node.name() == "IndexBackward0":
+                for places in node._saved_indices:
+                    assert places is None or places.dtype == torch.bool or len(places.unique()) == places.numel()
+
+
+def graph_of(tensor: Tensor) -> list[Any]:
+    """Every node of the backward graph."""
+    seen: dict[int, Any] = {}
+    waiting = [tensor.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and id(node) not in seen:
+            seen[id(node)] = node
+            waiting += [before for before, _ in node.next_functions]
+    return list(seen.values())
