@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.choosing import choose, is_file_name, parse_settings, preset_names
+from flows.choosing import choose, from_here, is_file_name, parse_settings, preset_names
 from flows.prefect_api import Unreachable
 from flows.processes import DidNotStart
 from flows.runtime import runtime_from
@@ -73,7 +73,7 @@ def submit(
     if preset is not None:
         choose(preset, overrides, seed)  # a mistake is told before anything starts
         preset = str(Path(preset).resolve()) if is_file_name(preset) else preset  # the worker stands in another folder
-    given: dict[str, Any] = {"preset": preset, "overrides": overrides, "seed": seed, "force": force}
+    given: dict[str, Any] = {"preset": preset, "overrides": from_here(overrides), "seed": seed, "force": force}
     from flows.submitting import submit_and_follow
 
     raise typer.Exit(

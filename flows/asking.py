@@ -62,8 +62,6 @@ def _latest_policy(root: Path) -> tuple[Path, str, int]:
 
 
 def _device(runtime: Runtime) -> str:
-    if runtime.device != "auto":
-        return runtime.device
-    import torch
+    from r1vl_core.policy.model import choose_device
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return choose_device(runtime.device)

@@ -30,6 +30,17 @@ def is_file_name(preset: str) -> bool:
     return preset.endswith(".toml") or "/" in preset
 
 
+def from_here(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides for a process that stands in another folder: those that name files made absolute."""
+    anchored = dict(overrides)
+    data, model = overrides.get("evaluate.data"), overrides.get("model")
+    if isinstance(data, str):
+        anchored["evaluate.data"] = str(Path(data).expanduser().absolute())
+    if isinstance(model, str) and Path(model).expanduser().is_dir():
+        anchored["model"] = str(Path(model).expanduser().absolute())
+    return anchored
+
+
 def _file_of(preset: str) -> Path:
     if is_file_name(preset):
         return Path(preset)

@@ -240,6 +240,8 @@ def _environment(root: Path, services: Services) -> dict[str, str]:
 
 def _deploy(root: Path, deployments: Path) -> None:
     services = read_services(root)
+    if not deployments.is_file():  # a wheel holds the packages, not infra/
+        raise ValueError(f"{deployments}: no such file; deployments need a checkout of r1vl (pip install -e .), `r1vl run` does without")
     digest = hashlib.sha256(deployments.read_bytes() + str(HOME).encode()).hexdigest()
     if services.deployed == digest:
         return

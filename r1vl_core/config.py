@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 STAGES = ("curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report")
 """The pipeline's stages in the order they depend on each other."""
 
+BUNDLED_MODEL = "r1vl-tiny"
+"""The checkpoint that comes with the package."""
+
 StageName = Literal["curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report"]
 
 
@@ -154,7 +157,7 @@ class Preset(Dials):
     """The preset's name; recorded with every run, part of the report's recipe alone."""
     description: str = ""
     """What it should reach and how long it takes; part of the report's recipe alone."""
-    model: str = "r1vl-tiny"
+    model: str = BUNDLED_MODEL
     """Start checkpoint: the bundled `r1vl-tiny`, a folder, or a hub name."""
     prompt: str = "reasoning"
     """Prompt template in `r1vl_core/prompts`, by name."""
@@ -208,6 +211,8 @@ class Runtime(Dials):
 def load_preset(path: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Preset:
     """Read a TOML preset and lay dotted `overrides` ("stepgrpo.alpha": 0.2) over it.
 
+    Relative paths in the file start at the file's folder, those in `overrides` where the caller stands.
+
     Raises ValueError naming the file, the key and the cure for anything a user got wrong.
     """
     try:
@@ -218,6 +223,7 @@ def load_preset(path: Path, overrides: dict[str, Any] | None = None, seed: int |
         raise ValueError(f"preset file {path}: cannot be read: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"preset file {path}: not valid TOML: {error}") from None
+    _anchor(table, path.absolute().parent)
     table.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         _lay_over(table, key, value)
@@ -233,6 +239,17 @@ def parse_preset(table: dict[str, Any], where: str) -> Preset:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'preset'}: {_plain(e)}" for e in error.errors()]
         raise ValueError(f"{where}: " + "; ".join(lines)) from None
+
+
+def _anchor(table: dict[str, Any], folder: Path) -> None:
+    """Make the file paths of a preset's table absolute, and `model` where it names a folder; what has the wrong type is told later."""
+    sources, evaluate, model = table.get("sources"), table.get("evaluate"), table.get("model")
+    for group in [*(sources if isinstance(sources, list) else ()), evaluate]:
+        for key in ("path", "images", "data"):
+            if isinstance(group, dict) and isinstance(group.get(key), str):
+                group[key] = str(folder / Path(group[key]).expanduser())
+    if isinstance(model, str) and model != BUNDLED_MODEL and (folder / Path(model).expanduser()).is_dir():
+        table["model"] = str(folder / Path(model).expanduser())
 
 
 def _plain(error: Any) -> str:

@@ -10,8 +10,15 @@ from tasks.inputs import Inputs
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")
 
 
-def find_checkpoint(preset: Preset) -> Path:
-    """Folder of the start checkpoint; a hub name is downloaded (safetensors only) unless it is cached. Raises ValueError."""
+class NotFetched(Exception):
+    """The start checkpoint is on the hub, not here, and was not to be downloaded."""
+
+
+def find_checkpoint(preset: Preset, *, download: bool = True) -> Path:
+    """Folder of the start checkpoint; a hub name is downloaded (safetensors only) unless it is cached.
+
+    Raises ValueError for a model that is not to be had, NotFetched for one that would have to be downloaded without `download`.
+    """
     from r1vl_core.policy.model import bundled_checkpoint
 
     folder = Path(bundled_checkpoint(preset.model))
@@ -25,12 +32,22 @@ def find_checkpoint(preset: Preset) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(preset.model, allow_patterns=list(_FILES)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"model {preset.model}: neither a folder nor to be had from the hub: {reason}") from error
+        return Path(snapshot_download(preset.model, allow_patterns=list(_FILES), local_files_only=not download))
+    except LocalEntryNotFoundError as error:
+        if download:
+            raise ValueError(_not_to_be_had(preset.model, error)) from error
+        raise NotFetched(preset.model) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ValueError(_not_to_be_had(preset.model, error)) from error
 
 
 def digest_checkpoint(preset: Preset, inputs: Inputs) -> str:
-    """Content digest of the start checkpoint's folder."""
-    return inputs.folder(find_checkpoint(preset))
+    """Content digest of the start checkpoint's folder; while only planning, a word for a checkpoint that is still to be downloaded."""
+    try:
+        return inputs.folder(find_checkpoint(preset, download=not inputs.planning))
+    except NotFetched:
+        return "not downloaded yet"
+
+
+def _not_to_be_had(model: str, error: Exception) -> str:
+    return f"model {model}: neither a folder nor to be had from the hub: {str(error).strip().splitlines()[0]}"

@@ -93,9 +93,11 @@ class Inputs(Mapping[str, str]):
     '3f2a'
     """
 
-    def __init__(self, upstream: Mapping[str, str], cache: DigestCache) -> None:
+    def __init__(self, upstream: Mapping[str, str], cache: DigestCache, *, planning: bool = False) -> None:
         self._upstream = dict(upstream)
         self._cache = cache
+        self.planning = planning
+        """Whether somebody only asks what would be done; then nothing is fetched."""
 
     def __getitem__(self, stage: str) -> str:
         return self._upstream[stage]

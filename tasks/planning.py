@@ -39,7 +39,7 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
     for stage in in_order(stages, until, preset):
         names = inputs_of(stage, stages, preset)
         uncertain = [name for name in names if name in rebuilt]
-        recipe = stage.recipe(preset, Inputs({name: digests[name] for name in names}, cache))
+        recipe = stage.recipe(preset, Inputs({name: digests[name] for name in names}, cache, planning=True))
         found = store.get(recipe)
         row = _row(stage.name, recipe, found, uncertain, store, stage.name in force)
         rows.append(row)

@@ -72,8 +72,8 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         preset=preset.name,
         description=preset.description,
         seed=preset.seed,
-        created=f"{datetime.fromisoformat(str(inputs['evaluate'].made['created'])):%Y-%m-%d %H:%M} UTC",
-        stages=tuple(StageRow(name, "built", float(a.made["seconds"]), a.key) for name, a in inputs.items()),
+        created=f"{_minute(inputs['evaluate'])} UTC",
+        stages=tuple(StageRow(name, _minute(a), float(a.made["seconds"]), a.key) for name, a in inputs.items()),
         policies=tuple(_result(name, responses[name], summary[name]) for name in POLICIES),
         comparison=compare(responses["warmup"], responses["stepgrpo"]),
         reports=tuple(Report(report.step, report.num_steps, report.metrics) for report in reports),
@@ -84,6 +84,11 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         num_heldout_total=len(rows),
         notes=(f"Partial: the first {partial['answered']} of {partial['all']} held-out questions.",) if partial else (),
     )
+
+
+def _minute(artifact: Artifact) -> str:
+    """When an artifact was made, UTC."""
+    return f"{datetime.fromisoformat(str(artifact.made['created'])):%Y-%m-%d %H:%M}"
 
 
 def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str, Any]) -> PolicyResult:

@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from r1vl_core.config import Preset, Runtime
 from r1vl_core.data import database
 from r1vl_core.data.images import find_image, load_image
-from r1vl_core.policy.model import Policy, Prompt, load_policy
+from r1vl_core.policy.model import Policy, Prompt, choose_device, load_policy
 from r1vl_core.records import Question, asked
 from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
@@ -40,20 +40,12 @@ class Work:
         self.runtime = Runtime.model_validate(order["runtime"])
         self.out = Path(order["out"])
         self.work_dir = Path(order["work"])
-        if self.runtime.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device cuda was asked for, but torch sees no GPU here; use device auto or cpu, or a worker with a GPU")
+        self.device = choose_device(self.runtime.device)
         self.accelerator = Accelerator(cpu=self.device == "cpu")
         if self.device == "cpu":  # a resumed run is equal to the bit; on a GPU the order of atomic sums is left to the hardware, for speed
             torch.use_deterministic_algorithms(True)
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self._stopping = False
-
-    @property
-    def device(self) -> str:
-        """Device the runtime asks for, or the best there is."""
-        if self.runtime.device != "auto":
-            return self.runtime.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
     def token_budget(self) -> int:

@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,19 @@ class Item:
 def make_world(out: Path, num_questions: int, num_heldout: int, seed: int) -> None:
     """Write a world of `num_questions` clean training records, the planted defects on top, and `num_heldout` held-out questions.
 
-    The same arguments write the same bytes. Raises ValueError when `out` holds something else already.
+    The same arguments write the same bytes; `out` is whole or absent. Raises ValueError when it holds something else already.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"world folder {out}: not an empty folder; name a new one")
-    (out / "images").mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+        made = Path(beside) / "world"
+        _write_world(made, num_questions, num_heldout, seed)
+        made.rename(out)
+
+
+def _write_world(out: Path, num_questions: int, num_heldout: int, seed: int) -> None:
+    (out / "images").mkdir(parents=True)
     heldout = _unlike_items("heldout", num_heldout, np.random.default_rng([seed, 1]))
     clean = _unlike_items("train", num_questions, np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, 2])

@@ -42,7 +42,8 @@ def score_rows(policy: Policy, rows: Rows, temperature: float = 1.0, *, mask_for
             pixel_values=rows.pixel_values,
             image_grid_thw=rows.image_grid_thw,
         )
-        return score_tokens(policy, hidden.flatten(0, 1).index_select(0, rows.predict_at), rows.targets, temperature, mask_forbidden=mask_forbidden)
+        predicting = hidden.flatten(0, 1).index_select(0, rows.predict_at)
+        return score_tokens(policy, predicting, rows.targets, temperature, mask_forbidden=mask_forbidden)
 
 
 def score_dense(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequence[Tensor]], temperature: float) -> TokenScores:

@@ -125,6 +125,14 @@ class Policy:
         return text
 
 
+def choose_device(wanted: str) -> str:
+    """ "cpu" or "cuda": what was asked for, or for "auto" the best there is. Raises ValueError for a GPU that is not there."""
+    there_is_one = torch.cuda.is_available()
+    if wanted == "cuda" and not there_is_one:
+        raise ValueError("device cuda was asked for, but torch sees no GPU here; use device auto or cpu, or a worker with a GPU")
+    return wanted if wanted != "auto" else "cuda" if there_is_one else "cpu"
+
+
 def load_policy(
     checkpoint: str | Path,
     *,

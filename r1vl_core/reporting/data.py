@@ -11,14 +11,14 @@ from r1vl_core.report import Report
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """One stage of the pipeline: `state` is "built" or "cached", `seconds` of this run, `key` of its recipe.
+    """One stage the page stands on: when it was made (UTC), in how many `seconds`, and the `key` of its recipe.
 
-    >>> StageRow("warmup", "built", 61.5, "9f2c").state
-    'built'
+    >>> StageRow("warmup", "2026-11-22 21:04", 61.5, "9f2c").seconds
+    61.5
     """
 
     name: str
-    state: str
+    made: str
     seconds: float
     key: str
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.choosing import choose, parse_settings, preset_names
+from flows.choosing import choose, from_here, parse_settings, preset_names
 
 PAPER = {  # arXiv 2503.12937, section 4.1, and the released scripts
     "r1vl-2b": {"batch": 128, "warmup_rate": 1e-5, "decay": 0.05, "questions": 4},
@@ -45,6 +45,33 @@ def test_a_preset_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[world]\nnum_questions = 10\n")
     assert choose(str(path)).name == "mine"
+
+
+MINE = """
+model = "base"
+sources = [{name = "a", path = "data/a.json", images = "/pictures"}]
+evaluate.data = "data/b.tsv"
+"""
+
+
+def test_paths_in_a_preset_file_start_at_the_file(tmp_path: Path) -> None:
+    (tmp_path / "presets" / "base").mkdir(parents=True)
+    path = tmp_path / "presets" / "mine.toml"
+    path.write_text(MINE)
+    folder = tmp_path / "presets"
+    preset = choose(str(path))
+    assert (preset.sources[0].path, preset.sources[0].images) == (folder / "data/a.json", Path("/pictures"))
+    assert (preset.evaluate.data, preset.model) == (folder / "data/b.tsv", str(folder / "base"))
+    (folder / "base").rmdir()
+    assert choose(str(path)).model == "base"  # then it is a name of the hub's
+
+
+def test_overrides_that_leave_this_folder_name_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoint").mkdir()
+    given = {"evaluate.data": "b.tsv", "model": "checkpoint", "stepgrpo.alpha": 0.2}
+    assert from_here(given) == {"evaluate.data": str(tmp_path / "b.tsv"), "model": str(tmp_path / "checkpoint"), "stepgrpo.alpha": 0.2}
+    assert from_here({"model": "owner/name"}) == {"model": "owner/name"}
 
 
 @pytest.mark.parametrize(

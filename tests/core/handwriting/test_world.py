@@ -124,3 +124,9 @@ def test_curation_finds_every_planted_defect_and_no_clean_record(world: Path) ->
     assert {rejected.row: rejected.reason for rejected in found.rejected} == planted
     assert len(found.questions) == NUM_QUESTIONS
     assert len(set(planted.values())) == 8
+
+
+def test_a_world_is_whole_or_absent(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="non-negative"):
+        make_world(tmp_path / "w", 3, 2, -1)  # no generator takes this seed; anything may fail midway
+    assert list(tmp_path.iterdir()) == []

@@ -66,7 +66,7 @@ def report_data() -> ReportData:
         description=EVIL,
         seed=3,
         created=EVIL,
-        stages=(StageRow(EVIL, "built", 75.0, "ab" * 32), StageRow("evaluate", "cached", 0.02, EVIL)),
+        stages=(StageRow(EVIL, EVIL, 75.0, "ab" * 32), StageRow("evaluate", "2026-11-22 21:04", 0.02, EVIL)),
         policies=(PolicyResult("warm-up", 1, 3, ((EVIL, 1, 3),)), PolicyResult(EVIL, 2, 3, ((EVIL, 2, 3),), 0.7, 0.9, 80.0, 0.01)),
         comparison=compare_paired({"1": True, "2": False, "3": False}, {"1": True, "2": True, "3": False}),
         reports=reports,
