@@ -174,6 +174,18 @@ def test_a_cancelled_run_ends_its_child_and_the_next_resumes(site: Site) -> None
     assert float(progress["data"]) == 100.0
 
 
+def test_cancelling_a_run_cancels_the_stage_it_placed_elsewhere(site: Site) -> None:
+    run_id = site.submit("full-pipeline", overrides={"warmup.num_epochs": 41}, place={"warmup": "r1vl/stepgrpo"})
+    child = counting(site)
+    (placed,) = site.api.children(run_id)
+    assert placed["work_pool_name"] == "gpu"
+    site.api.cancel(run_id)
+    child.wait(timeout=15)
+    assert site.finished(run_id)["state_type"] == "CANCELLED"
+    assert site.finished(placed["id"])["state_type"] == "CANCELLED"
+    assert examine(site.root, mend=False, deep=True) == []
+
+
 def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(site: Site) -> None:
     run_id = site.submit("stepgrpo", overrides={"warmup.num_epochs": 300})
     child = counting(site)
