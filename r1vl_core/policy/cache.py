@@ -1,18 +1,26 @@
-"""A key/value cache that grows in place: decoding writes one column a token instead of copying all that went before."""
+"""Keys and values while decoding: rows that each hold their prompt, for any model.
+
+`shared_decode` holds each prompt once for all its rows; this one is for models that it does not know, and the oracle in the tests.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from r1vl_core.policy.model import Policy
+
 
 class GrowingLayer(DynamicLayer):
     """One layer's keys and values, views of the first `length` columns of preallocated buffers (B, heads, capacity, head_dim).
 
-    The prompt's forward stores what it computed; `reserve` then makes room for the completion, and further tokens are written there.
+    The prompt's forward stores what it computed; `reserve` then makes room for the completion, and further tokens are written there:
+    decoding writes one column a token instead of copying all that went before.
     """
 
     def __init__(self) -> None:
@@ -33,7 +41,7 @@ class GrowingLayer(DynamicLayer):
 
     def reserve(self, rows: Tensor, num_tokens: int) -> None:
         """Keep `rows` (indices, repeats allowed) and leave room for `num_tokens` more columns."""
-        self.buffers = (_roomy(self.keys, rows, num_tokens), _roomy(self.values, rows, num_tokens))
+        self.buffers = (roomy(self.keys, rows, num_tokens), roomy(self.values, rows, num_tokens))
         self._show()
 
     def _show(self) -> tuple[Tensor, Tensor]:
@@ -43,30 +51,47 @@ class GrowingLayer(DynamicLayer):
 
 
 class GrowingCache(Cache):
-    """A cache of `GrowingLayer`s, added as the model's layers ask for them."""
+    """A cache of `GrowingLayer`s, added as the model's layers ask for them; prompts are padded on the right."""
 
     def __init__(self) -> None:
         super().__init__(layer_class_to_replicate=GrowingLayer)
 
     @property
     def is_full(self) -> bool:
-        """Whether the next token needs a `reserve` first."""
+        """Whether the next token needs a `keep` first."""
         buffers = self.layers[0].buffers
         return buffers is None or self.layers[0].length == buffers[0].shape[2]
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of keys and values."""
-        dtype: torch.dtype = self.layers[0].keys.dtype
-        return dtype
+    def fan_out(self, prompt_of: Tensor, prompt_lengths: Tensor, room: int) -> None:
+        """After the prompts' forward: a row for each entry of `prompt_of` (B,), with room for that many tokens."""
+        self.prompt_width = self.layers[0].length
+        self.prompt_lengths = prompt_lengths
+        self.keep(prompt_of, room)
 
-    def reserve(self, rows: Tensor, num_tokens: int) -> None:
-        """Keep `rows` of every layer, with room for `num_tokens` more tokens."""
+    def keep(self, kept: Tensor, room: int) -> None:
+        """Go on with the rows at `kept` and room for that many more tokens."""
+        self.prompt_lengths = self.prompt_lengths[kept]
+        self.is_padded = bool((self.prompt_lengths < self.prompt_width).any())
         for layer in self.layers:
-            layer.reserve(rows, num_tokens)
+            layer.reserve(kept, room)
+
+    def inputs(self) -> dict[str, Any]:
+        """What the model's forward needs beside the cache: an additive mask (B, 1, 1, columns) over the padding, if there is any."""
+        if not self.is_padded:
+            return {}
+        columns = torch.arange(self.get_seq_length() + 1, device=self.prompt_lengths.device)
+        hidden = (columns >= self.prompt_lengths[:, None]) & (columns < self.prompt_width)
+        mask = torch.zeros(hidden.shape, dtype=self.layers[0].keys.dtype, device=hidden.device)
+        return {"attention_mask": mask.masked_fill_(hidden, torch.finfo(mask.dtype).min)[:, None, None]}
+
+    @contextmanager
+    def attention(self, policy: Policy) -> Iterator[None]:
+        """The model attends as it always does."""
+        yield
 
 
-def _roomy(tensor: Tensor, rows: Tensor, num_tokens: int) -> Tensor:
+def roomy(tensor: Tensor, rows: Tensor, num_tokens: int) -> Tensor:
+    """`rows` of a tensor (B, heads, T, D), copied into one with `num_tokens` more columns."""
     _, num_heads, length, head_dim = tensor.shape
     buffer = tensor.new_empty(len(rows), num_heads, length + num_tokens, head_dim)
     buffer[:, :, :length] = tensor[rows]

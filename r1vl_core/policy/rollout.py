@@ -1,5 +1,7 @@
 """Sample M responses to each question: one prefill a question, one decode batch, rows leave when they end.
 
+A prompt's keys and values are held once for all its rows where the model's attention is known, once a row otherwise.
+
 Every row has its own stream of random numbers, so that what is sampled for a question does not depend on the company it is in.
 """
 
@@ -16,6 +18,8 @@ from r1vl_core.policy.batch import pad_rows, prompt_positions
 from r1vl_core.policy.cache import GrowingCache
 from r1vl_core.policy.logprobs import autocast, forbidden_tokens, last_hidden, scaled_logits
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.shared_decode import SharedCache
+from r1vl_core.policy.shared_prefix import SUPPORTED
 
 _ROOM = 64
 """Columns reserved at a time; a path is seldom as long as it may be."""
@@ -46,33 +50,40 @@ def generate(
     temperature: float | None = None,
     seeds: Sequence[tuple[int, ...]] = (),
     token_budget: int = 2**18,
+    shared: bool = True,
 ) -> list[Rollout]:
     """`num_samples` responses to each prompt, those to one prompt side by side, prompts in the order given.
 
     `temperature` None decodes greedily; otherwise tokens are drawn from softmax(logits / temperature) and nothing else, and
     `seeds` holds one tuple of integers for each prompt that decides its draws. The policy's forbidden tokens are never produced.
-    `token_budget` bounds the tokens held in the cache at once, prompt and room for the response counted for every row.
+    `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle.
+    `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
     """
     if temperature is not None and len(seeds) != len(prompts):
         raise ValueError(f"sampling needs a seed for each of {len(prompts)} prompts, given {len(seeds)}")
     rollouts: list[Rollout | None] = [None] * (len(prompts) * num_samples)
-    for indices in _decode_batches(prompts, num_samples, max_new_tokens, token_budget):
+    shared = shared and policy.model.config.model_type in SUPPORTED
+    for indices in _decode_batches(prompts, num_samples, max_new_tokens, token_budget, shared=shared):
         noise = None
         if temperature is not None:
             noise = _uniforms([seeds[index] for index in indices], num_samples, max_new_tokens)
         some = [prompts[index] for index in indices]
-        made = _decode(policy, some, num_samples, temperature or 1.0, max_new_tokens, noise)
+        cache = SharedCache() if shared else GrowingCache()
+        made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise)
         for place, index in enumerate(indices):
             rollouts[index * num_samples : (index + 1) * num_samples] = made[place * num_samples : (place + 1) * num_samples]
     return [rollout for rollout in rollouts if rollout is not None]
 
 
-def _decode_batches(prompts: Sequence[Prompt], num_samples: int, max_new_tokens: int, token_budget: int) -> list[list[int]]:
+def _decode_batches(
+    prompts: Sequence[Prompt], num_samples: int, max_new_tokens: int, token_budget: int, *, shared: bool
+) -> list[list[int]]:
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     batches: list[list[int]] = []
     for index in order:
-        rows = (len(batches[-1]) + 1) * num_samples if batches else 0
-        if batches and rows * (len(prompts[batches[-1][0]]) + max_new_tokens) <= token_budget:
+        longest = len(prompts[batches[-1][0]]) if batches else 0
+        for_one = num_samples * max_new_tokens + (longest if shared else num_samples * longest)
+        if batches and (len(batches[-1]) + 1) * for_one <= token_budget:
             batches[-1].append(index)
         else:
             batches.append([index])
@@ -95,45 +106,37 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
 @dataclass(slots=True)
 class _Live:
-    """The rows still being decoded: which they are, the prompt's padded width and real lengths, and where each goes on."""
+    """The rows still being decoded: which they are, the last hidden state of each (B, H), and the position it goes on at."""
 
-    cache: GrowingCache
+    cache: SharedCache | GrowingCache
     hidden: Tensor
     rows: Tensor
-    prompt_lengths: Tensor
     next_positions: Tensor
     done: Tensor
-    prompt_width: int
-    is_padded: bool
 
     def keep(self, kept: Tensor, room: int) -> None:
-        """Go on with the rows at `kept` (repeats allowed) and room for that many more tokens."""
-        self.cache.reserve(kept, room)
+        """Go on with the rows at `kept` and room for that many more tokens."""
+        self.cache.keep(kept, room)
         self.hidden, self.rows, self.done = self.hidden[kept], self.rows[kept], self.done[kept]
-        self.prompt_lengths, self.next_positions = self.prompt_lengths[kept], self.next_positions[kept]
-        self.is_padded = bool((self.prompt_lengths < self.prompt_width).any())
-
-    def mask(self) -> Tensor | None:
-        """Additive mask (B, 1, 1, columns) that hides the padding between a prompt and its response; None without padding."""
-        if not self.is_padded:
-            return None
-        columns = torch.arange(self.cache.get_seq_length() + 1, device=self.rows.device)
-        hidden = (columns >= self.prompt_lengths[:, None]) & (columns < self.prompt_width)
-        mask = torch.zeros(hidden.shape, dtype=self.cache.dtype, device=hidden.device)
-        return mask.masked_fill_(hidden, torch.finfo(mask.dtype).min)[:, None, None]
+        self.next_positions = self.next_positions[kept]
 
     def advance(self, policy: Policy, tokens: Tensor, step: int) -> None:
         """Feed each row the token it drew."""
         positions = (self.next_positions + step).expand(3, -1)[..., None]
-        hidden = last_hidden(
-            policy, input_ids=tokens[:, None], position_ids=positions, attention_mask=self.mask(), past_key_values=self.cache
-        )
-        self.hidden = hidden[:, -1]
+        given = {"input_ids": tokens[:, None], "position_ids": positions, "past_key_values": self.cache, **self.cache.inputs()}
+        with self.cache.attention(policy):
+            self.hidden = last_hidden(policy, **given)[:, -1]
 
 
 @torch.inference_mode()
 def _decode(
-    policy: Policy, prompts: Sequence[Prompt], num_samples: int, temperature: float, max_new_tokens: int, noise: Tensor | None
+    policy: Policy,
+    cache: SharedCache | GrowingCache,
+    prompts: Sequence[Prompt],
+    num_samples: int,
+    temperature: float,
+    max_new_tokens: int,
+    noise: Tensor | None,
 ) -> list[Rollout]:
     device, forbidden = policy.device, forbidden_tokens(policy)
     ends = torch.tensor(policy.end_token_ids, device=device)
@@ -141,9 +144,7 @@ def _decode(
     token_ids = torch.full((len(prompts) * num_samples, max_new_tokens), policy.pad_token_id, device=device)
     logprobs = torch.zeros(token_ids.shape, device=device)
     with autocast(policy):
-        live = _prefill(policy, prompts)
-        live.keep(torch.arange(len(token_ids), device=device) // num_samples, min(_ROOM, max_new_tokens))
-        live.rows = torch.arange(len(token_ids), device=device)
+        live = _prefill(policy, cache, prompts, num_samples, min(_ROOM, max_new_tokens))
         for step in range(max_new_tokens):
             logits = scaled_logits(policy.model.lm_head, live.hidden, temperature, forbidden)
             tokens = logits.argmax(-1) if noise is None else draw(logits, noise[live.rows, step])
@@ -161,24 +162,24 @@ def _decode(
     return _collect(policy, prompts, num_samples, token_ids.cpu(), logprobs.cpu())
 
 
-def _prefill(policy: Policy, prompts: Sequence[Prompt]) -> _Live:
+def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequence[Prompt], num_samples: int, room: int) -> _Live:
     # Padded on the right: causal attention needs no mask then, and the columns of padding are hidden while decoding.
     positions = [prompt_positions(policy, prompt) for prompt in prompts]
-    rows = pad_rows(policy, prompts, positions, [torch.empty(0, dtype=torch.int64)] * len(prompts))
-    cache = GrowingCache()
+    padded = pad_rows(policy, prompts, positions, [torch.empty(0, dtype=torch.int64)] * len(prompts))
     hidden = last_hidden(
         policy,
-        input_ids=rows.input_ids,
-        position_ids=rows.position_ids,
-        pixel_values=rows.pixel_values,
-        image_grid_thw=rows.image_grid_thw,
+        input_ids=padded.input_ids,
+        position_ids=padded.position_ids,
+        pixel_values=padded.pixel_values,
+        image_grid_thw=padded.image_grid_thw,
         past_key_values=cache,
     )
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=policy.device)
     starts = torch.tensor([int(at.max()) + 1 for at in positions], device=policy.device)
-    every = torch.arange(len(prompts), device=policy.device)
-    done = torch.zeros_like(every, dtype=torch.bool)
-    return _Live(cache, hidden[every, lengths - 1], every, lengths, starts, done, hidden.shape[1], is_padded=True)
+    rows = torch.arange(len(prompts) * num_samples, device=policy.device)
+    prompt_of = rows // num_samples
+    cache.fan_out(prompt_of, lengths, room)
+    return _Live(cache, hidden[prompt_of, lengths[prompt_of] - 1], rows, starts[prompt_of], torch.zeros_like(rows, dtype=torch.bool))
 
 
 def _collect(policy: Policy, prompts: Sequence[Prompt], num_samples: int, token_ids: Tensor, logprobs: Tensor) -> list[Rollout]:

@@ -82,9 +82,16 @@ def pack_groups(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequ
 @contextmanager
 def packed_attention(policy: Policy) -> Iterator[None]:
     """Within it, the language model attends as the `layout` given to its forward says."""
+    with attention_named(policy, _NAME):
+        yield
+
+
+@contextmanager
+def attention_named(policy: Policy, name: str) -> Iterator[None]:
+    """Within it, the language model uses the attention registered under this name; the vision tower keeps its own."""
     config = policy.model.model.language_model.config
     before = config._attn_implementation
-    config._attn_implementation = _NAME
+    config._attn_implementation = name
     try:
         yield
     finally:

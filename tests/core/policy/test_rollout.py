@@ -30,14 +30,15 @@ def plain_generate(policy: Policy, prompt: Prompt, max_new_tokens: int) -> list[
     return made[0, len(prompt) :].tolist()
 
 
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_greedy_equals_plain_generate_for_prompts_of_different_length(architecture: str) -> None:
+def test_greedy_equals_plain_generate_for_prompts_of_different_length(architecture: str, shared: bool) -> None:
     policy = tiny_policy(architecture)
     prompts = some_prompts(policy, 5)
     # Two tokens that come up early in two of the responses are made end tokens, so that rows leave at different times.
     first, second = (plain_generate(policy, prompt, 20) for prompt in prompts[:2])
     policy = dataclasses.replace(policy, end_token_ids=(first[4], second[11]))
-    rollouts = generate(policy, prompts, max_new_tokens=90, num_samples=2)
+    rollouts = generate(policy, prompts, max_new_tokens=90, num_samples=2, shared=shared)
     lengths = set()
     for index, prompt in enumerate(prompts):
         expected = plain_generate(policy, prompt, 90)
@@ -61,6 +62,18 @@ def test_a_row_draws_the_same_tokens_in_any_company() -> None:
         ours = [rollout.token_ids for rollout in together[3 * index : 3 * index + 3]]
         theirs = [rollout.token_ids for rollout in backwards[3 * (3 - index) : 3 * (3 - index) + 3]]
         assert ours == theirs
+
+
+def test_holding_a_prompt_once_draws_the_same_tokens_as_holding_it_in_every_row() -> None:
+    policy = tiny_policy("qwen2_5_vl")
+    favour(policy, policy.end_token_ids[0], by=2.0)
+    prompts, seeds = some_prompts(policy, 4), [(3, index) for index in range(4)]
+    options = {"max_new_tokens": 70, "num_samples": 5, "temperature": 1.1, "seeds": seeds}
+    once, everywhere = (generate(policy, prompts, shared=shared, **options) for shared in (True, False))  # type: ignore[arg-type]
+    assert len({len(rollout.token_ids) for rollout in once}) > 5, "groups should shrink unevenly, and some should be gone early"
+    assert [rollout.token_ids for rollout in once] == [rollout.token_ids for rollout in everywhere]
+    for mine, theirs in zip(once, everywhere, strict=True):
+        torch.testing.assert_close(torch.tensor(mine.logprobs), torch.tensor(theirs.logprobs), atol=1e-5, rtol=0)
 
 
 def test_sampled_tokens_carry_the_log_probability_they_are_scored_with() -> None:
