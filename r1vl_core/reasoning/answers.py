@@ -12,7 +12,9 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from r1vl_core.reasoning.choices import Claim, read_claim
-from r1vl_core.reasoning.expressions import Expression, read_expression, same_expression, to_latex
+from r1vl_core.reasoning.cleaning import without_reason
+from r1vl_core.reasoning.comparison import same_expression, to_latex
+from r1vl_core.reasoning.expressions import Expression, read_expression
 from r1vl_core.reasoning.paths import is_blank
 from r1vl_core.reasoning.symbolic import Outcome, symbolically_equal
 
@@ -109,22 +111,26 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
         return Verdict("absent", "empty")
     if len(response_answer) > max(MAX_ANSWER_LENGTH, 4 * len(gold.text)):
         return Verdict("wrong", "too_long")
-    answer = read_expression(response_answer)
+    verdict = _judge_text(response_answer, gold)
+    short = without_reason(response_answer) if verdict.verdict == "wrong" else response_answer
+    return _judge_text(short, gold) if short != response_answer else verdict
+
+
+def _judge_text(text: str, gold: Gold) -> Verdict:
+    answer = read_expression(text)
     if not answer.text or is_blank(answer.text):
         return Verdict("absent", "empty")
-    if gold.letters:
-        return _judge_choice(answer, gold)
-    return _judge_value(answer, gold.expression)
+    return _judge_choice(answer, gold) if gold.letters else _judge_value(answer, gold.expression)
 
 
 def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     claim = read_claim(answer.text, gold.known)
-    alone = len(claim.letters) == 1 and len(answer.text.strip("()[]<>.:,\"'` ")) == 1
+    alone = len(claim.letters) == 1 and len(answer.text.strip("()[]{}<>.:,;!\"'`~ ")) == 1
     by_text = () if alone else _choices_with_text(answer, gold)
     word_for_word = any(text.joined == answer.joined for _, text in gold.choices)
-    if len(by_text) > 1 and not word_for_word:
-        return Verdict("wrong", "several_choices")
     if by_text and (word_for_word or not (claim.letters and claim.rest)):
+        if len(by_text) > 1 and not word_for_word:
+            return Verdict("wrong", "several_choices")
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
     if claim.letters:
         return _judge_claim(claim, gold)
@@ -137,10 +143,12 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
 
 
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
-    """Letters of the choices whose text the answer is; where several fit, only those it is word for word."""
+    """Letters of the choices whose text the answer is; where several fit, those it is word for word, else those with its own unit."""
     fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
-    exact = [(letter, text) for letter, text in fitting if text.joined == answer.joined]
-    return tuple(letter for letter, _ in exact or fitting)
+    exact = [letter for letter, text in fitting if text.joined == answer.joined]
+    unit = answer.quantity.unit if answer.quantity else ""
+    same_unit = [letter for letter, text in fitting if text.quantity and text.quantity.unit == unit]
+    return tuple(exact or same_unit or [letter for letter, _ in fitting])
 
 
 def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
@@ -163,6 +171,8 @@ def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
 def _judge_value(answer: Expression, gold: Expression) -> Verdict:
     if answer.joined == gold.joined:
         return Verdict("correct", "exact")
+    if {answer.kind, gold.kind} == {"number", "list"} and "," in answer.text and "," in gold.text:  # "2,5": a decimal or a list
+        answer, gold = (read_expression(one.text, decimal_comma=False) for one in (answer, gold))
     same = same_expression(answer, gold)
     if same is not None:
         return Verdict("correct" if same else "wrong", gold.kind if answer.kind == gold.kind else "kind")

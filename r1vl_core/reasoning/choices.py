@@ -9,18 +9,28 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_ALONE = re.compile(r"[(\[<\"'`]*+([A-Za-z])[)\]>\"'`.:,]*+")
+# Letters of alphabetic scripts and digits make words; an ideograph next to a letter does not.
+_IN_WORD = "0-9A-Za-z\u00aa-\u00ba\u00c0-\u1fff"
+_START, _END = rf"(?<![{_IN_WORD}_])", rf"(?![{_IN_WORD}_])"
+
+_ALONE = re.compile(r"[(\[{<\"'`~]*+([A-Za-z])[)\]}>\"'`~.:,;!]*+")
 _LABEL = re.compile(
-    r"[(\[]?([A-Za-z])(?:[)\]][ \t]*+[.:,]?+|[ \t]*+[.:)\uff1a\u3001]|[ \t]++[-\u2013\u2014][ \t]++|[ \t]*+\n)\s*+(?=\S)", re.DOTALL
+    r"[(\[{]?([A-Za-z])(?:[)\]}][ \t]*+[.:,=-]?+|[ \t]*+[.:=)\uff1a\u3001]|[ \t]++[-\u2013\u2014][ \t]++|[ \t]*+\n)\s*+(?=\S)"
 )
 _SPACED_LABEL = re.compile(r"([A-Z])[ \t]++(?=\S)")
-_STANDING = re.compile(r"(?<![^\W_])(?<!['\u2019])([A-Z])(?![^\W_])(?!['\u2019][a-z])")
+_STANDING = re.compile(rf"{_START}(?<!['\u2019])([A-Z]){_END}(?!['\u2019][a-z])(?!\+\+|#)")
+_BRACKETED = re.compile(rf"{_START}[(\[]([a-z])[)\]]{_END}")
 # "A" before a small word is the article, unless the word is one that follows a letter: "A is right", "A or C".
-_ARTICLE = re.compile(r"[ \t]++(?!(?:is|or|and|nor|as|because|since|but|if|for|seems|looks|has|was|would|not)(?![^\W_]))[a-z]")
-_CUE = re.compile(r"(?:answer|option|choice)(?:[ \t]++is)?[ \t]*+:?[ \t]*+[(\[]?([a-z])(?![^\W_])", re.IGNORECASE)
+_ARTICLE = re.compile(
+    rf"[ \t]++(?!(?:is|or|and|nor|as|because|since|but|if|for|seems|looks|has|was|would|not|with|instead|rather|over){_END})[a-z]"
+)
+_CUE = re.compile(rf"(?:answer|option|choice)(?:[ \t]++is)?[ \t]*+:?[ \t]*+[(\[]?([a-z]){_END}", re.IGNORECASE)
+# A second small letter behind a first: "c or d", "(c), (d)".
+_ANOTHER = re.compile(rf"(?:{_START}(?:or|and){_END}|[,/&])[ \t]*+[(\[]?([b-hj-z]|a(?![ \t]++[a-z])){_END}")
 _CUE_BEFORE = re.compile(r"(?:answer|option|choice|is|:|\()[ \t]*$", re.IGNORECASE)
 _NEGATION = re.compile(
-    r"(?<![^\W_])(?:not|never|neither|nor|wrong|incorrect|false|except|cannot|eliminate[sd]?)(?![^\W_])|n['\u2019]t(?![^\W_])",
+    rf"{_START}(?:not|never|neither|nor|wrong|incorrect|false|untrue|except|excluding|cannot|eliminate[sd]?|rule[sd]?[ \t]out"
+    rf"|(?:anything|everything|all|any)[ \t]++but|other[ \t]++than|unlikely){_END}|n['\u2019]t{_END}",
     re.IGNORECASE,
 )
 
@@ -43,10 +53,13 @@ def read_claim(answer: str, letters: frozenset[str]) -> Claim:
     alone = _ALONE.fullmatch(answer)
     if alone and alone[1].upper() in letters:
         return Claim((alone[1].upper(),))
+    run = tuple(answer)
+    if 1 < len(run) <= len(letters) and letters.issuperset(run) and list(run) == sorted(set(run)):
+        return Claim(run)  # "ACD"
     label = _LABEL.match(answer)
     if label and label[1].upper() in letters:
         rest = answer[label.end() :]
-        others = [letter for letter in _standing(rest, letters) if letter != label[1].upper()]
+        others = _standing(rest, letters) + (_another(rest, letters) if label[1].islower() else [])
         return Claim(tuple(dict.fromkeys([label[1].upper(), *others])), rest)
     found = _standing(answer, letters)
     spaced = _SPACED_LABEL.match(answer)
@@ -56,7 +69,7 @@ def read_claim(answer: str, letters: frozenset[str]) -> Claim:
 
 
 def _standing(text: str, letters: frozenset[str]) -> list[str]:
-    """Letters standing alone in running text, each once; small ones only right behind "answer", "option" or "choice"."""
+    """Letters standing alone in running text, each once; small ones only in brackets or right behind "answer", "option" or "choice"."""
     found = []
     for standing in _STANDING.finditer(text):
         letter = standing[1]
@@ -66,5 +79,11 @@ def _standing(text: str, letters: frozenset[str]) -> list[str]:
         if letter in "AI" and _ARTICLE.match(text, standing.end()) and not _CUE_BEFORE.search(before):
             continue
         found.append(letter)
-    found += [cue[1].upper() for cue in _CUE.finditer(text) if cue[1].upper() in letters and cue[1].islower()]
-    return list(dict.fromkeys(found))
+    small = [cue[1].upper() for pattern in (_BRACKETED, _CUE) for cue in pattern.finditer(text) if cue[1].islower()]
+    if small:
+        small += _another(text, letters)
+    return list(dict.fromkeys([*found, *(letter for letter in small if letter in letters)]))
+
+
+def _another(text: str, letters: frozenset[str]) -> list[str]:
+    return [cue[1].upper() for cue in _ANOTHER.finditer(text) if cue[1].upper() in letters]

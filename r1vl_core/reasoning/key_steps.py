@@ -11,25 +11,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1vl_core.reasoning.normal_form import NormalText, normalise
+from r1vl_core.reasoning.boundaries import BINARY, RELATIONS, View, is_part_of_more
+from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import ReasoningPath
-from r1vl_core.reasoning.units import UNITS
 
 _WALL = " \x1e "  # stands between two steps; no token of a text can be it, so nothing matches across steps
-_RELATIONS = frozenset(("=", "!=", "<", ">", "<=", ">=", "\u2248"))
-_BINARY = frozenset(("+", "-", "*", "/", "^", "\u00b1"))
 _FINAL_PUNCTUATION = frozenset((".", ",", ";", ":", "!", "?"))
-_NEGATIONS = frozenset(("not", "no", "never", "neither", "nor", "non", "without"))
-_DENIALS = frozenset(("not", "false", "wrong", "incorrect"))
-_ARTICLES = frozenset(("a", "an", "the"))
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledForm:
-    """One form, normalised: `needle` is its pieces between blanks; `compound` when it holds an operator or a relation.
+    """One form, normalised: `needle` is its pieces between blanks, `first` and `last` the outermost of them.
 
-    >>> CompiledForm(form="12 ÷ 2 = 6", needle=" 12 / 2 = 6 ", first="12", last="6", compound=True, relation=True).last
-    '6'
+    `compound` when it holds an operator or a relation, `relation` when a relation; `mixed` when it begins with a fraction, which a
+    number in front would make a mixed one.
+
+    >>> compile_form("12 ÷ 2 = 6").needle
+    ' 12 / 2 = 6 '
     """
 
     form: str
@@ -38,6 +36,7 @@ class CompiledForm:
     last: str
     compound: bool
     relation: bool
+    mixed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,10 @@ def compile_form(form: str) -> CompiledForm | None:
         pieces.pop(0)
     if not any(piece[0].isalnum() or piece == "\u221e" for piece in pieces):
         return None
-    relation = any(piece in _RELATIONS for piece in pieces)
-    compound = relation or any(piece in _BINARY for piece in pieces)
-    return CompiledForm(form, f" {' '.join(pieces)} ", pieces[0], pieces[-1], compound, relation)
+    relation = any(piece in RELATIONS for piece in pieces)
+    compound = relation or any(piece in BINARY for piece in pieces)
+    mixed = len(pieces) > 2 and pieces[0].isdecimal() and pieces[1] == "/" and pieces[2].isdecimal()
+    return CompiledForm(form, f" {' '.join(pieces)} ", pieces[0], pieces[-1], compound, relation, mixed)
 
 
 def match(path: ReasoningPath, compiled: CompiledKeySteps) -> tuple[KeyStepMatch | None, ...]:
@@ -146,106 +146,12 @@ class _Haystack:
         begin = start - self.starts[number]
         first = bisect_right(piece_ends, begin)
         last = bisect_left(piece_ends, begin + len(form.needle) - 1)
-        if (piece_ends[first - 1] if first else 0) != begin or piece_ends[last] != begin + len(form.needle) - 1:
-            return None  # begins or ends inside a token, as the "2" of a one-half sign does
-        view = _View(step, part_ends)
-        if _bound_left(form, view, first) or _bound_right(form, view, last):
+        if (piece_ends[first - 1] if first else 0) != begin and form.first != "not":
+            return None  # begins inside a token, as the "2" of a one-half sign does; the "not" of "isn't" is a word of its own
+        if piece_ends[last] != begin + len(form.needle) - 1:
+            return None
+        view = View(step, part_ends)
+        if is_part_of_more(form, view, first, last):
             return None
         first, last = view.widen(first, last)
         return self.offsets[number] + view.start(first), self.offsets[number] + view.end(last)
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """Token positions of one normalised step."""
-
-    step: NormalText
-    part_ends: list[int]
-
-    def start(self, token: int) -> int:
-        return self.part_ends[2 * token]
-
-    def end(self, token: int) -> int:
-        return self.part_ends[2 * token + 1]
-
-    def neighbour(self, token: int, way: int) -> int | None:
-        """The next token in that direction that stands for something, on the same line; None where there is none."""
-        pieces, here = self.step.pieces, token
-        token += way
-        while 0 <= token < len(pieces) and not pieces[token]:
-            token += way
-        if not 0 <= token < len(pieces):
-            return None
-        between = (self.end(token), self.start(here)) if way < 0 else (self.end(here), self.start(token))
-        return None if "\n" in self.step.text[between[0] : between[1]] else token
-
-    def piece(self, token: int | None, way: int) -> str:
-        """The piece of a neighbour that faces us: the last one of a token to the left, the first one of a token to the right."""
-        return "" if token is None else self.step.pieces[token].split(" ")[-1 if way < 0 else 0]
-
-    def is_operand(self, token: int | None, way: int) -> bool:
-        """Is this token something that an operator works on? A lone "a" or "i" in running text is a word."""
-        piece = self.piece(token, way)
-        if token is None or not piece:
-            return False
-        if piece[0].isdecimal() or piece in ("\u03c0", "%", "\u00b0", ")" if way < 0 else "(", "\u221a"):
-            return True
-        return len(piece) == 1 and piece.isalpha() and (piece not in ("a", "i") or self.touches(token, -way))
-
-    def touches(self, token: int, way: int) -> bool:
-        """No blank between a token and what stands on its right (way 1) or left (way -1)."""
-        at = self.end(token) if way > 0 else self.start(token) - 1
-        return 0 <= at < len(self.step.text) and not self.step.text[at].isspace()
-
-    def widen(self, first: int, last: int) -> tuple[int, int]:
-        """Take in the markup that touches a match, such as the `\\frac{` before a numerator."""
-        pieces = self.step.pieces
-        while first and not pieces[first - 1] and self.end(first - 1) == self.start(first):
-            first -= 1
-        while last + 1 < len(pieces) and not pieces[last + 1] and self.end(last) == self.start(last + 1):
-            last += 1
-        return first, last
-
-
-def _bound_left(form: CompiledForm, view: _View, first: int) -> bool:
-    """Does what stands to the left belong to the occurrence and change what it says?"""
-    before = view.neighbour(first, -1)
-    if before is None:
-        return False
-    piece, beyond = view.piece(before, -1), view.neighbour(before, -1)
-    if piece in _NEGATIONS or (piece in _ARTICLES and view.piece(beyond, -1) in _NEGATIONS):
-        return True
-    if form.first in ("-", "+"):
-        return view.is_operand(before, -1)
-    if not form.first[0].isalnum() and form.first not in ("(", "\u221a"):
-        return False
-    glued = view.end(before) == view.start(first)
-    if piece in ("^", "\u221a", "\u00b1"):
-        return True
-    if piece == "-" and not view.is_operand(beyond, -1):
-        return glued or view.piece(beyond, -1) in _RELATIONS | _BINARY | {"("}
-    if piece in _BINARY:
-        return form.compound and view.is_operand(beyond, -1)
-    if piece[0].isalnum() and glued:
-        return True
-    return form.relation and len(form.first) == 1 and form.first.isalpha() and piece[0].isdecimal()
-
-
-def _bound_right(form: CompiledForm, view: _View, last: int) -> bool:
-    """Does what stands to the right belong to the occurrence and change what it says?"""
-    after = view.neighbour(last, 1)
-    if after is None:
-        return False
-    piece, beyond = view.piece(after, 1), view.neighbour(after, 1)
-    if piece == "=" and form.relation and view.piece(beyond, 1) in _DENIALS:
-        return True
-    if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%"):
-        return False
-    if piece == "^" or (piece == "%" and form.last[0].isdecimal()):
-        return True
-    if piece in _BINARY:
-        return form.compound and view.is_operand(beyond, 1)
-    glued = view.end(last) == view.start(after)
-    if glued and piece[0].isalnum():
-        return piece not in UNITS
-    return glued and piece == "(" and form.compound and len(form.last) == 1

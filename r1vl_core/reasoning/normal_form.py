@@ -8,93 +8,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-_SUPERSCRIPTS = {"\u00b2": "2", "\u00b3": "3", "\u00b9": "1", "\u2070": "0"} | {chr(0x2070 + d): str(d) for d in range(4, 10)}
-_VULGAR = {
-    "\u00bd": "1 / 2",
-    "\u00bc": "1 / 4",
-    "\u00be": "3 / 4",
-    "\u2153": "1 / 3",
-    "\u2154": "2 / 3",
-    "\u2155": "1 / 5",
-    "\u215b": "1 / 8",
-}
-_NOT_LETTERS = "".join((*_SUPERSCRIPTS, *_VULGAR))
+from r1vl_core.reasoning.spellings import PIECES, RAISED, SIGNS, VULGAR
+from r1vl_core.reasoning.units import UNITS
 
-SIGNS = str.maketrans(
-    {
-        **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "-"),
-        **dict.fromkeys("\u00d7\u00b7\u22c5\u2219\u2217\u2715\u2a2f\uff0a", "*"),
-        **dict.fromkeys("\u00f7\u2215\u2044\uff0f", "/"),
-        **dict.fromkeys("\u00a0\u2009\u202f\u2007\u2002\u2003\u3000\u200b\u200c\u200d\u2060\ufeff", " "),
-        **dict.fromkeys("\u2018\u2019\u02bc", "'"),
-        **{chr(0x2080 + digit): str(digit) for digit in range(10)},
-        **{chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if code not in (0xFF0A, 0xFF0D, 0xFF0F)},
-        "\u2014": ",",
-        "\u00ba": "\u00b0",
-        "\u3002": ".",
-    }
-)
-"""Signs to the one we compare by: one character for one character, so that offsets stay true."""
-
+_NOT_LETTERS = "".join((*RAISED, *VULGAR))
 _LETTER = rf"[^\W\d_{_NOT_LETTERS}]"
 _LETTER_OR_DIGIT = rf"[^\W_{_NOT_LETTERS}]"
 _NUMBER = (
     r"[0-9]{1,3}(?:(?:,|\{,\}|\\,)[0-9]{3})++(?![0-9])(?:\.[0-9]++)?+"  # 1,234.5
-    r"|[0-9]++(?:\.[0-9]++)?+(?:e[+-]?[0-9]++)?+|\.[0-9]++"
+    r"|[0-9]++(?:\.[0-9]++)?+(?:e[+-]?[0-9]++)?+|(?<![\w.])\.[0-9]++"
 )
 _WORD = (
     r"[a-z]++(?![\w'])"  # nearly every word; the rest is for the others
     rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9]))?+(?:'{_LETTER}++)?+"
 )
-_COMMAND = r"\\[a-z]++|\\%"
-_RELATION = r"<=|>=|!=|==|=>|->"
-_FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_COMMAND}|{_RELATION}|[^\s\\$\"_~`#{{}}])")
-_GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_COMMAND}|{_RELATION}|[^\s\\$\"_~`#])")
+_OTHERS = r"\\[a-z]++|\\%|<=|>=|!=|==|=>|->|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
+_FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#{{}}])")
+_GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#])")
 
 _MARKUP = re.compile(
-    r"\\(?:left|right|text|textbf|textit|mathrm|mathbf|mathit|operatorname|boxed|displaystyle|quad|qquad|big|bigg|begin|end|label)(?![a-z])"
-    r"|\\[()\[\]!;: $&]|\\\\|(?<![0-9])\\,|\\,(?![0-9]{3})"
+    r"\\(?:left|right|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf|tt)|operatorname|boxed|fbox|mbox|emph|underline|displaystyle|quad|qquad"
+    r"|[bB]igg?[lr]?|begin|end|label|over(?:line|rightarrow)(?= ?\{ ?[a-z]))(?![a-z])"
+    r"|\\[()\[\]!;:> $&]|\\\\|(?<![0-9])\\,|\\,(?![0-9]{3})"
 )
+_TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
+_ALIGNMENT = re.compile(r"&(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
 _TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
+_COLON = re.compile(r"(?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
 _BY = re.compile(r"\b(?:divided|multiplied)\s++by\b")
-_POWER = re.compile(r"(?<=[0-9)])\*\*(?=[\w(])|(?<=\b[a-z])\*\*(?=[\w(])")
-_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
+_ROOT = re.compile(r"(?<!cube )(?<!th )\b(?:the\s++)?+(?:square\s++)?+root\s++(?:of\s++)?+(?=[0-9(])")
+_POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|(?<=\b[a-z] ))\*\*(?= [\w(])")
+# A star that begins or ends an emphasised word; behind a number, a bracket or a single letter it multiplies.
+_EMPHASIS = re.compile(r"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\*(?![\w(]| ?[0-9])")
+_HYPHEN = re.compile(r"(?:(?<=[^\W\d_]{2})|(?<=[0-9])(?!-(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))-(?=[^\W\d_]{2})")
 
-_PIECES = {
-    **{sign: f"^ {digit}" for sign, digit in _SUPERSCRIPTS.items()},
-    **_VULGAR,
-    **dict.fromkeys(("is", "equals", "equal", "==", "\\equiv"), "="),
-    **dict.fromkeys(("\\times", "\\cdot", "\\ast", "times"), "*"),
-    **dict.fromkeys(("\\div", "\\over"), "/"),
-    **dict.fromkeys(("\\%", "percent", "\\percent"), "%"),
-    **dict.fromkeys(("degree", "degrees", "\\degree", "\\circ", "\u2218"), "\u00b0"),
-    **dict.fromkeys(("\\pi", "pi"), "\u03c0"),
-    **dict.fromkeys(("\\sqrt", "sqrt", "\u221a"), "\u221a"),
-    **dict.fromkeys(("\\neq", "\\ne", "\u2260"), "!="),
-    **dict.fromkeys(("\\leq", "\\le", "\u2264", "\u2a7d"), "<="),
-    **dict.fromkeys(("\\geq", "\\ge", "\u2265", "\u2a7e"), ">="),
-    **dict.fromkeys(("\\approx", "\u2248", "\\simeq"), "\u2248"),
-    **dict.fromkeys(("\\rightarrow", "\\to", "\\implies", "=>", "->", "\u2192", "\u21d2"), "."),
-    **dict.fromkeys(("\\therefore", "\u2234", "\\because", "\u2235", "\\dots", "\\ldots", "\u2026"), "."),
-    **dict.fromkeys(("\\angle", "\u2220"), "angle"),
-    **dict.fromkeys(("\\triangle", "\u25b3"), "triangle"),
-    **dict.fromkeys(("\\parallel", "\u2225"), "\u2225"),
-    **dict.fromkeys(("\\perp", "\u22a5"), "\u22a5"),
-    **dict.fromkeys(("isn't", "aren't"), "= not"),
-    **dict.fromkeys(("\\infty", "infinity"), "\u221e"),
-    "plus": "+",
-    "minus": "-",
-    "\\pm": "\u00b1",
-    "cannot": "can not",
-    "'": "",
-}
-_PIECES |= {"\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b8": "theta", "\u03bb": "lambda", "\u03bc": "mu"}
 _CACHE_LIMIT = 50_000
 
 
@@ -109,7 +62,7 @@ class _Pieces(dict[str, str]):
     def __missing__(self, token: str) -> str:
         if len(self) > _CACHE_LIMIT:
             self.clear()
-            self.update(_PIECES)
+            self.update(PIECES)
         pieces = self[token] = _pieces(token)
         return pieces
 
@@ -118,8 +71,11 @@ def _pieces(token: str) -> str:
     first = token[0]
     if first.isdecimal() or (first == "." and len(token) > 1):
         return _number_pieces(token)
+    if first in RAISED:
+        exponent = "".join(map(RAISED.__getitem__, token))
+        return f"^ {exponent[0]} {exponent[1:]}".rstrip() if exponent[0] in "+-" else f"^ {exponent}"
     if first == "\\":
-        return _PIECES.get(token, token[1:])
+        return PIECES.get(token, token[1:])
     if token.endswith("n't"):
         return f"{token[:-3]} not".lstrip()
     return token.replace("_{", "").replace("}", "").replace("_", "")
@@ -135,7 +91,7 @@ def _number_pieces(token: str) -> str:
     return (whole or "0") + (f".{decimals}" if decimals else "") + mark + exponent
 
 
-_CANON = _Pieces(_PIECES)
+_CANON = _Pieces(PIECES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +121,19 @@ class NormalText:
         return list(accumulate(map(len, self.parts)))
 
 
-def normalise(text: str) -> NormalText:
+def normalise(text: str, *, products: bool = False) -> NormalText:
     """Cut a text into tokens and their canonical pieces. Never raises; linear in the text's length.
+
+    `products` writes out the product that a LaTeX fraction makes with what follows: "\\frac{1}{2} x" as `1 / 2 * x`, which as
+    `1 / 2 x` could be read otherwise. An answer's value hangs on it; a match does not.
 
     >>> normalise("\\\\frac{12}{2} = 6").joined
     '12 / 2 = 6'
     """
     text = _flatten(text)
-    if "frac" in text or "sqrt" in text or "^{" in text:
+    if "frac" in text or "sqrt" in text or "^{" in text or "\u221a" in text:
         parts = _GROUP_TOKEN.split(text)
-        return NormalText(text, parts, _ungroup(parts[1::2]))
+        return NormalText(text, parts, _Grouping(parts, products).pieces)
     parts = _FAST_TOKEN.split(text)
     return NormalText(text, parts, list(map(_CANON.__getitem__, parts[1::2])))
 
@@ -188,15 +147,28 @@ def _flatten(text: str) -> str:
         lower = lower.translate(SIGNS)
     if "\\" in lower:
         lower = _MARKUP.sub(_blank, _DEGREE.sub(_degree, lower))
+    if "<" in lower:
+        lower = _TAG.sub(_blank, lower)
+    if "&" in lower:
+        lower = _ALIGNMENT.sub(" ", lower)
     if "**" in lower:
         lower = _POWER.sub("^ ", lower).replace("**", "  ")
+    if "*" in lower:
+        lower = _EMPHASIS.sub(" ", lower)
+    if ":" in lower:
+        lower = _COLON.sub(_blank, lower)
     if "x" in lower:
         lower = _TIMES_X.sub("*", lower)
+    return _HYPHEN.sub(" ", _worded(lower)) if "-" in lower else _worded(lower)
+
+
+def _worded(lower: str) -> str:
+    """Operators that are written in several words, as their signs."""
     if "equal" in lower:
         lower = _EQUAL_TO.sub(_equals, lower)
     if "divided" in lower or "multiplied" in lower:
         lower = _BY.sub(_operator, lower)
-    return _HYPHEN.sub(" ", lower) if "-" in lower else lower
+    return _ROOT.sub(_root, lower) if "root" in lower else lower
 
 
 def _blank(markup: re.Match[str]) -> str:
@@ -215,40 +187,89 @@ def _operator(words: re.Match[str]) -> str:
     return ("/" if words[0].startswith("d") else "*").ljust(len(words[0]))
 
 
-_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac", "\\frac", "\\dfrac", "\\tfrac", "\\cfrac"))
-_OPENERS = _FRACTIONS | {"^", "\\sqrt", "sqrt", "\u221a"}
+def _root(words: re.Match[str]) -> str:
+    return "\u221a".ljust(len(words[0]))
 
 
-def _ungroup(tokens: Sequence[str]) -> list[str]:
-    """The pieces of tokens with LaTeX groups resolved: `\\frac{a}{b}` reads a / b, with brackets around a group of several tokens."""
-    pieces = list(map(_CANON.__getitem__, tokens))
-    stack: list[tuple[str, int]] = []  # (role of the open group, index of its brace)
-    role = ""  # what the next group or single token is: "over" (numerator), "under", "argument" or nothing
-    for index, token in enumerate(tokens):
-        if token == "{":
-            stack.append((role, index))
-            pieces[index], role = "", ""
+_FRACTIONS = frozenset(("\\frac", "\\dfrac", "\\tfrac", "\\cfrac"))
+_BARE_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))  # the backslash is often lost on the way
+_ROOTS = frozenset(("\\sqrt", "sqrt", "\u221a"))
+
+
+class _Grouping:
+    """The pieces of tokens with LaTeX groups resolved: `\\frac{a}{b}` reads a / b, with brackets around a group of several tokens.
+
+    `role` is what the next group or single token is: "over" (a numerator), "under", "argument" (of a root or a power) or nothing.
+    """
+
+    def __init__(self, parts: Sequence[str], products: bool) -> None:
+        self.gaps, self.tokens, self.products = parts[0::2], parts[1::2], products
+        self.pieces = list(map(_CANON.__getitem__, self.tokens))
+        self.open: list[tuple[str, str, int]] = []  # (closing bracket, role of the group, index of its opening bracket)
+        self.role = ""
+        for index, token in enumerate(self.tokens):
+            if self.role and "\n" in self.gaps[index]:
+                self.role = ""  # a command broken off at the end of a line takes nothing from the next one
+            self._read(index, token)
+
+    def _read(self, index: int, token: str) -> None:
+        if token in "{(":
+            self.open.append(("}" if token == "{" else ")", self.role, index))
+            if token == "{":
+                self.pieces[index] = ""
+            self.role = ""
+        elif self.open and token == self.open[-1][0]:
+            self._close(index)
         elif token == "}":
-            opened, start = stack.pop() if stack else ("", index)
-            pieces[index], role = _close(pieces, opened, start, index), "under" if opened == "over" else ""
-        elif token in _OPENERS:
-            pieces[index] = "" if token in _FRACTIONS else pieces[index]
-            role = "over" if token in _FRACTIONS else "argument"
-        elif role == "argument" and (token in ("[", "]") or (index and tokens[index - 1] == "[")):
-            continue  # the index of a root, as in \\sqrt[3]{x + 1}
-        elif role == "over" and token.isdecimal():
-            pieces[index] = " / ".join(token) if len(token) == 2 else f"{token} /"
-            role = "" if len(token) == 2 else "under"
+            self.pieces[index] = self.role = ""
+        elif token in _FRACTIONS or (token in _BARE_FRACTIONS and self.tokens[index + 1 : index + 2] == ["{"]):
+            self.pieces[index], self.role = "", "over"
+        elif token == "^" or token in _ROOTS:
+            self.role = "argument"
+        elif self.role == "argument" and (token in "[]" or (index and self.tokens[index - 1] == "[")):
+            pass  # the index of a root, as in \\sqrt[3]{x + 1}
+        elif self.role == "over":
+            self._short_fraction(index, token)
+        elif self.role == "under":
+            self._end_fraction(index)
         else:
-            role = ""
-    return pieces
+            self.role = ""
+
+    def _short_fraction(self, index: int, token: str) -> None:
+        """A fraction without braces: `\\frac12`, `\\frac ab`, `\\frac\\pi2`."""
+        if len(token) > 1 and token.isalnum():
+            self.pieces[index] = f"{token[0]} / {token[1]}" + f" * {token[2:]}" * (len(token) > 2)
+            self._end_fraction(index)
+        else:
+            self.pieces[index], self.role = f"{self.pieces[index]} /", "under"
+
+    def _close(self, index: int) -> None:
+        bracket, role, start = self.open.pop()
+        if bracket == ")" and role == "":
+            self.role = ""
+            return  # an ordinary pair of brackets
+        inside = [piece for piece in self.pieces[start + 1 : index] if piece] if index - start <= 3 else ["", "", ""]
+        signed = len(inside) == 2 and inside[0] in ("-", "+")
+        several = len(inside) > 1 and not (signed and not (role == "over" and self._follows_operand(start)))
+        self.pieces[start] = "(" if several and role else ""
+        self.pieces[index] = " ".join(filter(None, (")" if several and role else "", "/" if role == "over" else "")))
+        self.role = "under" if role == "over" else ""
+        if role == "under":
+            self._end_fraction(index)
+
+    def _follows_operand(self, index: int) -> bool:
+        before = next(self._before(index), "")
+        return before[-1:].isalnum() or before[-1:] == ")"
+
+    def _before(self, index: int) -> Iterator[str]:
+        return (piece for piece in (self.pieces[at] for at in range(index - 1, max(index - 4, -1), -1)) if piece)
+
+    def _end_fraction(self, index: int) -> None:
+        self.role = ""
+        if self.products and index + 1 < len(self.tokens) and _is_factor(self.tokens[index + 1]):
+            self.pieces[index] += " *"
 
 
-def _close(pieces: list[str], role: str, start: int, end: int) -> str:
-    """What the brace that closes a group stands for; a group of several tokens gets brackets."""
-    if role == "":
-        return ""
-    several = end - start != 2
-    if several:
-        pieces[start] = "("
-    return " ".join(filter(None, (")" if several else "", "/" if role == "over" else "")))
+def _is_factor(token: str) -> bool:
+    """Does this token, right behind a fraction, multiply it? A single letter that is a unit's does not."""
+    return token in _ROOTS or token in ("(", "\\pi", "pi", "\u03c0") or (len(token) == 1 and token.isalpha() and token not in UNITS)

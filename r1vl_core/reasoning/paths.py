@@ -7,32 +7,44 @@
     ### The final answer is:
 
 A header stands at the start of a line; its section's text starts on the same line or on the next one. Parsing is tolerant where
-real data varies (bold markers around a header, a full-width colon, CRLF, letter case, blanks) and strict where the reward depends
-on it. `parse` is total: it never raises, for any text, and takes time linear in its length.
+real data varies (markers of bold, italic or code around a header, a full-width colon, CRLF, letter case, blanks) and strict where the
+reward depends on it. `parse` is total: it never raises, for any text, and takes time linear in its length.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
 _GAP = r"[ \t\u00a0\u3000]*+"
-_COLON = r"[:\uff1a]"
+_COLON = r"[:\uff1a\u2236]"
+_MARK = r"(?:\*{1,3}+|_{1,3}+|`)"  # bold, italic or code
 _NAMES = (
     rf"(?P<description>Image{_GAP}Description)|(?P<rationale>Rationales?+)|Step{_GAP}(?P<step>[0-9]++)"
     rf"|(?P<answer>The{_GAP}Final{_GAP}Answer{_GAP}is)"
 )
-# A closing bold marker behind the colon belongs to the header only when the header opened one before.
+_LEAD_IN = rf"Let(?:['\u2019\u02bc\u00b4`]?s|{_GAP}us){_GAP}think{_GAP}step[ \t-]*+by[ \t-]*+step"
+# A closing marker behind the colon belongs to the header only when the header opened one before.
 _HEADER = re.compile(
-    rf"###(?!\#){_GAP}(?P<bold>\*\*|__)?+{_GAP}"
-    rf"(?:(?:{_NAMES}){_GAP}(?:(?:\*\*|__){_GAP})?+{_COLON}|(?P<lead_in>Let['\u2019\u02bc]?s{_GAP}think{_GAP}step{_GAP}by{_GAP}step)"
-    rf"(?:\*\*|__)?+[.:\uff1a\u3002]*+)(?(bold)(?:\*\*|__)?+)",
+    rf"###(?!\#){_GAP}(?P<mark>{_MARK})?+{_GAP}"
+    rf"(?:(?:{_NAMES}){_GAP}(?:{_MARK}{_GAP})?+{_COLON}|(?P<lead_in>{_LEAD_IN})"
+    rf"{_MARK}?+[.:!\uff1a\u3002\u2026]*+)(?(mark){_MARK}?+)",
     re.IGNORECASE | re.ASCII,
 )
-_MARK_ONLY = str.maketrans("", "", " \t\r\n\u00a0\u3000\u200b\u200c\u200d\u2060\ufeff*_#.,:;\uff1a\u3002$(){}[]\\`~")
+_OPENING_MARK = re.compile(r"(?:\*{1,3}|_{1,3}|`)\Z")
+_CLOSING_MARK = re.compile(_MARK)
+_MAX_MARK = 3
+# Markup that holds nothing by itself, and the characters of which a text may consist without saying anything.
+_EMPTY_MARKUP = re.compile(
+    r"\\(?:boxed|fbox|mbox|text[a-z]*+|math[a-z]*+|left|right|displaystyle|q?quad|newline|phantom|begin|end)(?![a-z])"
+    r"|</?(?:b|i|u|p|em|br|strong|span|div|code|answer|think) ?/?>|&nbsp;",
+    re.IGNORECASE,
+)
+_SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
 
 
 class Defect(StrEnum):
@@ -133,10 +145,17 @@ def parse(text: str) -> ReasoningPath:
 
 
 def is_blank(text: str) -> bool:
-    """True when a section holds nothing but blanks, punctuation, invisible characters or empty markup such as `\\boxed{}`."""
-    if text[:1].isalnum() and not text.startswith(("boxed", "text")):
+    """True when a section says nothing: blanks, punctuation, dashes, invisible or control characters, empty markup (`\\boxed{}`)."""
+    if text[:1].isascii() and text[:1].isalnum():
         return False  # by far the most frequent case
-    return text.translate(_MARK_ONLY) in ("", "boxed", "text", "boxedtext")
+    return not any(map(_says_something, _EMPTY_MARKUP.sub("", text)))
+
+
+def _says_something(character: str) -> bool:
+    """A letter, a digit or a sign with a meaning of its own, such as "∞", "%" or a pictograph."""
+    if character in _SILENT:
+        return False
+    return character.isalnum() or unicodedata.category(character) in ("Sm", "So", "Sc") or character == "%"
 
 
 def reflection_marks(text: str) -> tuple[str, ...]:
@@ -171,17 +190,27 @@ def _headers(text: str) -> Iterator[tuple[str, int, int, int]]:
     """(kind, step number, start of the header's line, end of the header) of every header."""
     position = text.find("###")
     while position >= 0:
-        line = position - 2 if text[max(position - 2, 0) : position] in ("**", "__") else position
-        header = _HEADER.match(text, position) if line == 0 or text[line - 1] == "\n" else None
-        if header:
-            kind = str(header.lastgroup)  # the names' groups come after "bold", so the last one matched is the name
+        line = _line_start(text, position)
+        header = None if line is None else _HEADER.match(text, position)
+        if line is not None and header:
+            kind = str(header.lastgroup)  # the names' groups come after "mark", so the last one matched is the name
             # More than nine digits cannot be a step's number; any number that large is simply out of order.
             number = int(header["step"][:9]) if kind == "step" else 0
             end = header.end()
-            if line < position and not header["bold"] and text[end : end + 2] in ("**", "__"):
-                end += 2
+            if line < position and not header["mark"]:
+                closing = _CLOSING_MARK.match(text, end)
+                end = closing.end() if closing else end
             yield kind, number, line, end
         position = text.find("###", header.end() if header else position + 1)
+
+
+def _line_start(text: str, position: int) -> int | None:
+    """Where the line begins whose first characters, but for a marker, stand at `position`; None for a place inside a line."""
+    marked = position and text[position - 1] in "*_`"
+    opening = _OPENING_MARK.search(text, max(position - _MAX_MARK, 0), position) if marked else None
+    line = opening.start() if opening else position
+    first = line == 0 or text[line - 1] in "\r\n" or (line == 1 and text[0] == "\ufeff")  # a byte-order mark is not on the line
+    return line if first else None
 
 
 def _defects(kinds: list[str], by_kind: dict[str, list[Section]]) -> tuple[Defect, ...]:

@@ -7,29 +7,30 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from r1vl_core.reasoning.normal_form import word_set
-from r1vl_core.reasoning.units import UNITS
+from r1vl_core.reasoning.number_words import NUMBER_WORDS, read_number_words
+from r1vl_core.reasoning.units import CURRENCIES, LETTER_UNITS, MULTIPLIERS, UNITS, conversion, read_unit
 
 _NUM = r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"
 _QUANTITY = re.compile(
-    rf"(?:(?P<whole>[0-9]+) (?P<num>[0-9]+) / (?P<den>[0-9]+)"  # 2 1/2
+    rf"(?:(?P<whole>[0-9]+) (?:and )?(?P<num>[0-9]+) / (?P<den>[0-9]+)"  # 2 1/2
     rf"|(?P<top>{_NUM}) / (?P<bottom>{_NUM})"
     r"|(?:(?P<factor>[0-9]+(?:\.[0-9]+)?) \* )?10 \^ (?P<power>(?:\( )?(?:[+-] )?[0-9]{1,3}(?: \))?)"
-    rf"|(?P<plain>{_NUM}))"
+    rf"|(?P<plain>{_NUM}))(?![^ ])"
 )
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?:(?:[0-9]{1,3}(?:\.[0-9]{3})++|[1-9][0-9]*+),(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]++)(?![0-9.,])")
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,] )(?<![0-9.,])[1-9][0-9]{0,2}(?: [0-9]{3})++(?![0-9]| ?[,/])")
+_MARKED_THOUSANDS = re.compile(r"(?<![0-9.,'_])[1-9][0-9]{0,2}(?:(?:'[0-9]{3})++|(?:_[0-9]{3})++)(?![0-9'_])")
 _MAX_DIGITS = 400
-_NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen twenty"
-)
-_WORDS = {word: number for number, word in enumerate(_NUMBER_WORDS.split())}
+_MAX_PIECES = 24
+_MAX_UNIT = 8
+_MAX_NOUN = 3
+_MAX_LABEL = 5
 _NOT_A_UNIT = word_set(
     "or and to not no is than less more at least most but maybe about if when where the of with between over under plus minus times "
-    "first second third correct wrong answer option choice approximately"
-) - frozenset(UNITS)
-_NOT_A_NAME = frozenset(("not", "or", "no", "never", "if", "and", "either", "maybe", "!=", "<", ">"))
-_BARE_LETTER_UNITS = frozenset("mghls")  # the other one-letter units are more often variables
+    "first third correct wrong false answer option choice approximately half twice double squared cubed"
+)
+_NOT_A_NAME = word_set("not or no never if and either neither maybe perhaps except but than least most wrong false incorrect != < >")
+_APPROXIMATELY = word_set("about approximately approx around roughly nearly exactly")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,89 +48,106 @@ class Quantity:
 
 
 def unify_number_marks(text: str) -> str:
-    """Spell decimal commas as points and close up thousands written with blanks; everything else stays.
+    """Spell decimal commas as points and close up thousands written with blanks or apostrophes; everything else stays.
 
     "1,5" is 1.5 and "1.234,5" is 1234.5, but "1,234" keeps its comma (a thousands separator) and "3, 4" is a list.
     """
     if "," in text:
         text = _DECIMAL_COMMA.sub(lambda number: number[0].replace(".", "").replace(",", "."), text)
+    if "'" in text or "_" in text:
+        text = _MARKED_THOUSANDS.sub(lambda number: number[0].replace("'", "").replace("_", ""), text)
     return _SPACED_THOUSANDS.sub(lambda number: number[0].replace(" ", ""), text) if " " in text else text
 
 
 def split_unit(pieces: list[str]) -> tuple[list[str], str]:
     """The pieces of an expression and, apart, the unit it ends in ("" for none): "14 cm ^ 2" -> (["14"], "cm^2")."""
-    for cut in range(max(1, len(pieces) - 5), len(pieces)):
-        unit = _unit(pieces[cut:])
-        if unit and (pieces[cut - 1][0].isdecimal() or pieces[cut - 1] in (")", "\u03c0") or len(pieces[cut]) > 1):
+    for cut in range(max(1, len(pieces) - _MAX_UNIT), len(pieces)):
+        last, first = pieces[cut - 1], pieces[cut]
+        if first[0].isalnum() and not (last[0].isdecimal() or last in (")", "\u03c0") or len(first) > 1):
+            continue
+        unit = read_unit(pieces[cut:])
+        if unit:
             return pieces[:cut], unit
     return pieces, ""
 
 
-def _unit(words: list[str]) -> str:
-    """The name of a unit, or "" when these pieces are none."""
-    if words[0] in ("square", "cubic") and len(words) == 2 and words[1] in UNITS:
-        return f"{UNITS[words[1]]}^{2 if words[0] == 'square' else 3}"
-    if words[0] not in UNITS:
-        return ""
-    name = UNITS[words[0]]
-    rest = words[1:]
-    if name == "\u00b0" and rest and rest[0] in ("c", "f", "celsius", "fahrenheit"):
-        name, rest = f"\u00b0{rest[0][0]}", rest[1:]
-    if len(rest) >= 2 and rest[0] == "^" and rest[1] in ("2", "3"):
-        name, rest = f"{name}^{rest[1]}", rest[2:]
-    if len(rest) >= 2 and rest[0] in ("/", "per") and rest[1] in UNITS:
-        name, rest = f"{name}/{UNITS[rest[1]]}", rest[2:]
-        if len(rest) >= 2 and rest[0] == "^" and rest[1] in ("2", "3"):
-            name, rest = f"{name}^{rest[1]}", rest[2:]
-    return "" if rest else name
+def split_name(pieces: list[str]) -> tuple[list[str], str]:
+    """What stands behind the last "=", and the name in front of it; sums in front ("3 + 4 = 7") leave no name.
+
+    "x : 7" and "area : 7" name like "x = 7"; "7 = x" is turned round. Where what stands in front denies, lists or weighs up, nothing is
+    taken off.
+    """
+    equal = [index for index, piece in enumerate(pieces) if piece in ("=", "\u2248")]
+    if not equal:
+        at = pieces.index(":") if ":" in pieces[:_MAX_LABEL] else 0
+        words = pieces[:at]
+        named = words and all(word.isalpha() for word in words) and not _NOT_A_NAME.intersection(words)
+        return (pieces[at + 1 :], " ".join(words)) if named and at + 1 < len(pieces) else (pieces, "")
+    left, right = pieces[: equal[-1]], pieces[equal[-1] + 1 :]
+    if len(equal) == 1 and len(right) == 1 and len(right[0]) == 1 and right[0].isalpha() and left and left[0][0].isdecimal():
+        left, right = right, left
+    if not left:
+        return right, ""
+    if _NOT_A_NAME.intersection(left) or ("=" in left and ("," in left or ";" in left)):
+        return pieces, ""
+    return right, " ".join(left) if any(piece.isalpha() for piece in left) else ""
 
 
 def parse_quantity(pieces: list[str]) -> Quantity | None:
     """Read the pieces of a normal form as one quantity; None when they are anything else (two numbers, a range, algebra, words)."""
-    if not pieces or len(pieces) > 24 or max(map(len, pieces)) > _MAX_DIGITS:
+    if not pieces or len(pieces) > _MAX_PIECES or max(map(len, pieces)) > _MAX_DIGITS:
         return None
-    pieces, name = _split_name(pieces)
-    if len(pieces) == 1 and pieces[0] in _WORDS:
-        return Quantity(Fraction(_WORDS[pieces[0]]), name=name)
-    sign = 1
-    while pieces and pieces[0] in ("+", "-", "\u2248", "about", "approximately", "around", "exactly"):
-        sign = -sign if pieces[0] == "-" else sign
-        pieces = pieces[1:]
-    currency = ""
-    if len(pieces) > 1 and pieces[0] in UNITS and not pieces[0].isalnum() and pieces[0] not in ("%", "\u00b0"):
-        currency, pieces = UNITS[pieces[0]], pieces[1:]
-    if len(pieces) > 1 and pieces[0] == "-":
-        sign, pieces = -sign, pieces[1:]
-    pieces, unit = split_unit(pieces)
-    if not unit and len(pieces) > 1 and (pieces[-1].isalpha() and len(pieces[-1]) > 2):
-        pieces, unit = _split_noun(pieces)
-    number = _QUANTITY.fullmatch(" ".join(pieces))
+    pieces, name = split_name(pieces)
+    sign, currency, pieces = _split_front(pieces)
+    if pieces and pieces[-1] in _APPROXIMATELY:
+        pieces = pieces[:-1]
+    number = _read_number(pieces)
     if number is None:
         return None
-    value = _value(number)
-    return None if value is None else Quantity(sign * value, unit or currency, name, _places(number["plain"]))
+    value, places, rest = number
+    while rest and rest[0].removesuffix("s") in MULTIPLIERS:
+        value, rest, places = value * MULTIPLIERS[rest[0].removesuffix("s")], rest[1:], 0
+    unit = _unit_or_noun(rest) if rest else ""
+    if unit is None or (unit and currency and unit != currency):
+        return None
+    return Quantity(sign * value, unit or currency, name, places)
 
 
-def _split_name(pieces: list[str]) -> tuple[list[str], str]:
-    """What stands behind the last "=", and the name in front of it; sums in front ("3 + 4 = 7") leave no name."""
-    if "=" not in pieces:
-        return pieces, ""
-    at = len(pieces) - 1 - pieces[::-1].index("=")
-    left = pieces[:at]
-    if not left or any(piece in _NOT_A_NAME for piece in left):
-        return (pieces, "") if left else (pieces[at + 1 :], "")
-    return pieces[at + 1 :], " ".join(left) if any(piece.isalpha() for piece in left) else ""
+def _split_front(pieces: list[str]) -> tuple[int, str, list[str]]:
+    """The sign, the currency and what is left: "- dollar 5" and "dollar - 5" are both minus five dollars."""
+    sign, currency = 1, ""
+    while len(pieces) > 1:
+        if pieces[0] in ("-", "negative"):
+            sign = -sign
+        elif pieces[0] in CURRENCIES and not currency:
+            currency = UNITS[pieces[0]]
+        elif pieces[0] not in _APPROXIMATELY and pieces[0] not in ("+", "\u2248"):
+            break
+        pieces = pieces[1:]
+    return sign, currency, pieces
 
 
-def _split_noun(pieces: list[str]) -> tuple[list[str], str]:
-    """A counted thing in the place of a unit: "5 apples", "12 red blocks"."""
-    cut = len(pieces)
-    while cut > 1 and len(pieces) - cut < 3 and pieces[cut - 1].isalpha():
-        cut -= 1
-    words = pieces[cut:]
-    if any(word in _NOT_A_UNIT or word in _WORDS for word in words):
-        return pieces, ""
-    return pieces[:cut], " ".join(words)
+def _read_number(pieces: list[str]) -> tuple[Fraction, int, list[str]] | None:
+    """The value of the number that the pieces begin with, its decimal places, and the pieces behind it."""
+    words = read_number_words(pieces)
+    if words is not None:
+        return words[0], 0, pieces[words[1] :]
+    text = " ".join(pieces)
+    number = _QUANTITY.match(text)
+    value = _value(number) if number else None
+    if number is None or value is None:
+        return None
+    return value, _places(number["plain"]), text[number.end() :].split()
+
+
+def _unit_or_noun(rest: list[str]) -> str | None:
+    """The unit behind a number, or a counted thing in its place: "cm ^ 2", "apples", "red blocks"; None for anything else."""
+    unit = read_unit(rest)
+    if unit:
+        return "" if unit.startswith("unit") else unit
+    if len(rest) > _MAX_NOUN or not all(word.isalpha() for word in rest) or len(rest[-1]) <= 2:
+        return None
+    return None if any(word in _NOT_A_UNIT or word in NUMBER_WORDS for word in rest) else " ".join(rest)
 
 
 def _value(number: re.Match[str]) -> Fraction | None:
@@ -152,24 +170,41 @@ def _places(plain: str | None) -> int:
 def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     """Equal in value and not contradicting in unit or name.
 
-    A unit on one side only does not contradict; a percentage equals its fraction ("50%" = "0.5"), or the bare number ("50%" = "50").
+    A unit on one side only does not contradict. Units of the same thing are converted exactly ("1 m" = "100 cm"); a percentage equals
+    its fraction ("50%" = "0.5") or the bare number ("50%" = "50").
     """
     if len(answer.name) == 1 == len(gold.name) and answer.name != gold.name:
         return False
     if answer.unit == gold.unit:
         return _close(answer, gold, Fraction(1))
     if "%" in (answer.unit, gold.unit):
-        other = gold.unit if answer.unit == "%" else answer.unit
-        if other:
-            return False
-        scale = Fraction(1, 100) if answer.unit == "%" else Fraction(100)
-        # Below 1 a bare number is a share, so "0.5%" is not "0.5".
-        return _close(answer, gold, scale) or (abs(answer.value) >= 1 and _close(answer, gold, Fraction(1)))
+        return _same_share(answer, gold)
     if answer.unit and gold.unit:
-        return False
-    if len(answer.unit or gold.unit) == 1 and (answer.unit or gold.unit).isalpha() and (answer.unit or gold.unit) not in _BARE_LETTER_UNITS:
+        scale = _scale(answer.unit, gold.unit)
+        return scale is not None and _close(answer, gold, scale)
+    unit = answer.unit or gold.unit
+    if len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS:
         return False
     return _close(answer, gold, Fraction(1))
+
+
+def _same_share(answer: Quantity, gold: Quantity) -> bool:
+    """One of the two is a percentage. Below 1 a bare number is a share, so "0.5%" is not "0.5"."""
+    if answer.unit and gold.unit:
+        return False
+    scale = Fraction(1, 100) if answer.unit == "%" else Fraction(100)
+    return _close(answer, gold, scale) or (abs(answer.value) >= 1 and _close(answer, gold, Fraction(1)))
+
+
+def _scale(unit: str, other: str) -> Fraction | None:
+    """How many `other` (gold's) one `unit` is; None where they measure or count different things."""
+    if (unit == "\u00b0" and other in ("\u00b0c", "\u00b0f")) or {unit, other} == {"pound", "pound sterling"}:
+        return Fraction(1)
+    if " " in unit + other or unit not in UNITS.values():
+        one, two = ({word.removesuffix("s") for word in name.split()} for name in (unit, other))
+        if one <= two or two <= one:  # "7 cells" and "7 red cells"
+            return Fraction(1)
+    return conversion(unit, other)
 
 
 def _close(answer: Quantity, gold: Quantity, scale: Fraction) -> bool:

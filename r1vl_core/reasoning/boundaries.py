@@ -1,0 +1,178 @@
+"""Boundaries: does what stands around an occurrence belong to it and change what it says?
+
+"3 + 7 = 10" in "2 * 3 + 7 = 10 + 3", "6" in "-6", "6%" or "6 1/2", and anything behind "not" are parts of something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from r1vl_core.reasoning.normal_form import NormalText
+from r1vl_core.reasoning.units import GLUED_UNITS
+
+if TYPE_CHECKING:
+    from r1vl_core.reasoning.key_steps import CompiledForm
+
+RELATIONS = frozenset(("=", "!=", "<", ">", "<=", ">=", "\u2248"))
+BINARY = frozenset(("+", "-", "*", "/", "^", "\u00b1"))
+_NEGATIONS = frozenset(("not", "no", "never", "neither", "nor", "non", "without"))
+_DENIALS = frozenset(("false", "wrong", "incorrect", "untrue", "mistaken", "impossible"))
+# Words that may stand between a negation and what it denies: "cannot be 6", "is not even a right angle", "does not equal 6".
+_BETWEEN = frozenset(("a", "an", "the", "be", "been", "=", "exactly", "really", "quite", "even", "actually", "always", "longer", "any"))
+_MAX_BETWEEN = 3
+
+
+def is_part_of_more(form: CompiledForm, view: View, first: int, last: int) -> bool:
+    """Is the occurrence of a form at tokens `first` … `last` a part of something that says something else, or denied?"""
+    return _bound_left(form, view, first) or _bound_right(form, view, last)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Token positions of one normalised step."""
+
+    step: NormalText
+    part_ends: list[int]
+
+    def start(self, token: int) -> int:
+        return self.part_ends[2 * token]
+
+    def end(self, token: int) -> int:
+        return self.part_ends[2 * token + 1]
+
+    def neighbour(self, token: int, way: int) -> int | None:
+        """The next token in that direction that stands for something, on the same line; None where there is none."""
+        pieces, here = self.step.pieces, token
+        token += way
+        while 0 <= token < len(pieces) and not pieces[token]:
+            token += way
+        if not 0 <= token < len(pieces):
+            return None
+        between = (self.end(token), self.start(here)) if way < 0 else (self.end(here), self.start(token))
+        return None if "\n" in self.step.text[between[0] : between[1]] else token
+
+    def piece(self, token: int | None, way: int) -> str:
+        """The piece of a neighbour that faces us: the last one of a token to the left, the first one of a token to the right."""
+        return "" if token is None else self.step.pieces[token].split(" ")[-1 if way < 0 else 0]
+
+    def is_operand(self, token: int | None, way: int) -> bool:
+        """Is this token something that an operator works on? A lone "a" or "i" in running text is a word."""
+        piece = self.piece(token, way)
+        if token is None or not piece:
+            return False
+        if piece[0].isdecimal() or piece in ("\u03c0", "%", "\u00b0", ")" if way < 0 else "(", "\u221a"):
+            return True
+        return len(piece) == 1 and piece.isalpha() and (piece not in ("a", "i") or self.touches(token, -way))
+
+    def before(self, token: int, count: int) -> Iterator[int]:
+        """Up to `count` tokens to the left, the nearest first."""
+        at = self.neighbour(token, -1)
+        while at is not None and count:
+            yield at
+            at, count = self.neighbour(at, -1), count - 1
+
+    def starts_with_digit(self, token: int | None, left: int) -> bool:
+        """Does a token glued to its left neighbour begin with a digit?"""
+        return token is not None and self.end(left) == self.start(token) and self.piece(token, 1)[0].isdecimal()
+
+    def ends_in_digit(self, token: int | None, right: int) -> bool:
+        """Does a token glued to its right neighbour end in a digit?"""
+        return token is not None and self.end(token) == self.start(right) and self.piece(token, -1)[-1].isdecimal()
+
+    def is_fraction(self, token: int) -> bool:
+        """Is this token the numerator of a fraction of two whole numbers?"""
+        pieces = self.step.pieces[token].split(" ")
+        for _ in range(2):
+            following = self.neighbour(token, 1) if len(pieces) < 3 else None
+            if following is None:
+                break
+            pieces, token = [*pieces, *self.step.pieces[following].split(" ")], following
+        return len(pieces) > 2 and pieces[1] == "/" and pieces[2].isdecimal()
+
+    def touches(self, token: int, way: int) -> bool:
+        """No blank between a token and what stands on its right (way 1) or left (way -1)."""
+        at = self.end(token) if way > 0 else self.start(token) - 1
+        return 0 <= at < len(self.step.text) and not self.step.text[at].isspace()
+
+    def widen(self, first: int, last: int) -> tuple[int, int]:
+        """Take in the markup that touches a match, such as the `\\frac{` before a numerator."""
+        pieces = self.step.pieces
+        while first and not pieces[first - 1] and self.end(first - 1) == self.start(first):
+            first -= 1
+        while last + 1 < len(pieces) and not pieces[last + 1] and self.end(last) == self.start(last + 1):
+            last += 1
+        return first, last
+
+
+def _bound_left(form: CompiledForm, view: View, first: int) -> bool:
+    """Does what stands to the left belong to the occurrence and change what it says?"""
+    before = view.neighbour(first, -1)
+    if before is None:
+        return False
+    piece, beyond = view.piece(before, -1), view.neighbour(before, -1)
+    if piece == "!=" or _denied_before(view, before):
+        return True
+    if form.first in ("-", "+"):
+        return view.is_operand(before, -1)
+    if not form.first[0].isalnum() and form.first not in ("(", "\u221a"):
+        return False
+    glued = view.end(before) == view.start(first)
+    if piece in ("^", "\u221a", "\u00b1"):
+        return True
+    if piece == "-" and not view.is_operand(beyond, -1):
+        return glued or view.piece(beyond, -1) in RELATIONS | BINARY | {"("}
+    if piece in BINARY:
+        return form.compound and view.is_operand(beyond, -1)
+    if glued and (piece[0].isalnum() or (piece in (".", ":") and form.first[0].isdecimal() and view.ends_in_digit(beyond, before))):
+        return True
+    if piece[0].isdecimal() and form.mixed:
+        return True
+    return form.relation and len(form.first) == 1 and form.first.isalpha() and piece[0].isdecimal()
+
+
+def _denied_before(view: View, token: int) -> bool:
+    """Is an occurrence behind this token denied: "not 6", "cannot be 6", "it is false that 6 …", "not true that 6 …"?"""
+    at: int | None = token
+    for _ in range(_MAX_BETWEEN + 1):
+        piece = view.piece(at, -1)
+        if at is None or piece in _NEGATIONS:
+            return at is not None
+        if piece == "that":
+            words = [view.piece(before, -1) for before in view.before(at, _MAX_BETWEEN)]
+            return words[:1] != [] and (words[0] in _DENIALS or (words[0] in ("true", "correct", "right", "case") and "not" in words))
+        if piece not in _BETWEEN:
+            return False
+        at = view.neighbour(at, -1)
+    return False
+
+
+def _bound_right(form: CompiledForm, view: View, last: int) -> bool:
+    """Does what stands to the right belong to the occurrence and change what it says?"""
+    after = view.neighbour(last, 1)
+    if after is None:
+        return False
+    piece, beyond = view.piece(after, 1), view.neighbour(after, 1)
+    if piece == "=" and _denied_after(form, view.piece(beyond, 1)):
+        return True
+    if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%"):
+        return False
+    if piece == "^" or (piece == "%" and form.last[0].isdecimal()):
+        return True
+    if piece in BINARY:
+        return form.compound and view.is_operand(beyond, 1)
+    glued = view.end(last) == view.start(after)
+    if form.last[0].isdecimal():
+        if piece[0].isdecimal() and view.is_fraction(after):
+            return True  # "6 1/2" is one number
+        if glued and piece in (".", ":") and view.starts_with_digit(beyond, after):
+            return True
+    if glued and piece[0].isalnum():
+        return piece not in GLUED_UNITS
+    return glued and piece == "(" and form.compound and len(form.last) == 1
+
+
+def _denied_after(form: CompiledForm, word: str) -> bool:
+    """ "… is wrong" denies anything; "… is not" only a statement ("6 is not prime" still says 6)."""
+    return word in _DENIALS or (form.relation and word == "not")

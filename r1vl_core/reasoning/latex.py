@@ -1,0 +1,62 @@
+"""Pieces of a normal form written as LaTeX, for symbolic comparison."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from r1vl_core.reasoning.normal_form import word_set
+
+FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lg exp max min gcd lcm mod")
+"""Functions that have a LaTeX command of their own name."""
+
+GREEK = word_set("alpha beta gamma delta theta lambda mu phi omega rho sigma")
+"""Greek letters, spelled out in normal form."""
+
+_COMMANDS = {
+    "*": "\\cdot",
+    "\u221a": "\\sqrt",
+    "\u03c0": "\\pi",
+    "\u221e": "\\infty",
+    "\u00b1": "\\pm",
+    "\u00b0": "^{\\circ}",
+    "%": "\\%",
+    "<=": "\\leq",
+    ">=": "\\geq",
+    "!=": "\\neq",
+}
+_LOGARITHM = re.compile(r"log([0-9]{1,3})")
+_MAX_DECIMAL = 12
+
+
+def latex(pieces: list[str]) -> str:
+    """LaTeX of pieces; the bracket behind "^" or a root becomes a group.
+
+    >>> latex("√ ( x + 1 ) ^ 0.5".split())
+    '\\\\sqrt { x + 1 } ^ {\\\\frac{1}{2}}'
+    """
+    spelled: list[str] = []
+    stack: list[bool] = []
+    for index, piece in enumerate(pieces):
+        before = pieces[index - 1] if index else ""
+        if piece == "(":
+            stack.append(before in ("^", "\u221a"))
+            spelled.append("{" if stack[-1] else "(")
+        elif piece == ")":
+            spelled.append("}" if stack and stack.pop() else ")")
+        elif before == "-" and index > 1 and pieces[index - 2] == "^" and spelled[-1] == "-":
+            spelled[-1] = f"{{-{_command(piece, exponent=True)}}}"
+        else:
+            word = _command(piece, exponent=before == "^")
+            spelled.append(f"{{{word}}}" if before in ("^", "\u221a") and piece not in "+-" else word)
+    return " ".join(spelled)
+
+
+def _command(piece: str, *, exponent: bool) -> str:
+    if exponent and "." in piece and len(piece) <= _MAX_DECIMAL and "e" not in piece:  # a root is exact only as a fraction
+        power = Fraction(piece)
+        return f"\\frac{{{power.numerator}}}{{{power.denominator}}}"
+    logarithm = _LOGARITHM.fullmatch(piece)
+    if logarithm:
+        return f"\\log_{{{logarithm[1]}}}"
+    return _COMMANDS.get(piece, f"\\{piece}" if piece in FUNCTIONS or piece in GREEK else piece)
