@@ -176,5 +176,5 @@ def _judge_value(answer: Expression, gold: Expression) -> Verdict:
     same = same_expression(answer, gold)
     if same is not None:
         return Verdict("correct" if same else "wrong", gold.kind if answer.kind == gold.kind else "kind")
-    outcome = symbolically_equal(to_latex(answer), to_latex(gold))
+    outcome = symbolically_equal(to_latex(answer, gold), to_latex(gold, answer))
     return Verdict(_OUTCOMES[outcome], "symbolic")

@@ -51,7 +51,9 @@ _COMPATIBLE = str.maketrans(
 _DASH = re.compile(r"(?:(?<![^\s(\[])|(?<=[0-9]))\u2014(?= ?[0-9])")
 # A dollar sign is money where a number follows and no closing sign of a formula comes next, and behind a number at the end.
 _DOLLAR = re.compile(r"(?:\b(?:US|U\.S\.) ?)?\\?\$(?= ?-?[0-9.])(?![^$]*+(?<![\s($])\$)|\\\$|(?<=[0-9])\$\Z")
-_REASON = re.compile(r"[\s,;.:(-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b", re.IGNORECASE)
+_REASON = re.compile(
+    r"(?<![\s,;.:(-])[\s,;.:(-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b", re.IGNORECASE
+)
 
 
 def clean(text: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression
-from r1vl_core.reasoning.latex import latex
+from r1vl_core.reasoning.latex import FUNCTIONS, latex
 from r1vl_core.reasoning.quantities import same_quantity, split_name, split_unit
 
 _FILLER = frozenset((*",.;:!?'", "a", "an", "the", "color", "colour"))
+_MAX_NAME = 4
 _PREPOSITIONS = frozenset(("in", "on", "at"))
 
 
@@ -32,9 +33,14 @@ def same_expression(answer: Expression, gold: Expression) -> bool | None:
     return _same_words(answer, gold)
 
 
-def to_latex(expression: Expression) -> str:
-    """An expression as LaTeX, without its unit and without the name in front of "=" ("y = 2 x" -> "2 x"), brackets as groups."""
-    return latex(_bare(expression)[0])
+def to_latex(expression: Expression, other: Expression) -> str:
+    """An expression as LaTeX to be held against another: without its unit and without the name in front of "=" ("y = 2 x" -> "2 x").
+
+    Degrees stay behind a function and when held against a multiple of \u03c0, which is in radians.
+    """
+    pieces, unit, _ = _bare(expression)
+    radians = "\u03c0" in other.pieces and "\u03c0" not in pieces
+    return latex([*pieces, unit] if unit == "\u00b0" and (radians or not FUNCTIONS.isdisjoint(pieces)) else pieces)
 
 
 def _same_items(answer: Expression, gold: Expression) -> bool | None:
@@ -79,7 +85,7 @@ def _by_name(items: tuple[Expression, ...]) -> list[Expression]:
 
 def _same_ratio(answer: Expression, gold: Expression) -> bool:
     """The same numbers in the same order. Behind the first, leading zeros count: "7:05" is no "7:5"."""
-    if len(answer.items) != len(gold.items):
+    if len(answer.items) != len(gold.items) or (answer.brackets and gold.brackets and answer.brackets != gold.brackets):
         return False
     first = same_expression(answer.items[0], gold.items[0])
     return bool(first) and [item.pieces for item in answer.items[1:]] == [item.pieces for item in gold.items[1:]]
@@ -91,7 +97,14 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
         return False
     if not one or not two or max(len(one), len(two)) > MAX_MATH_PIECES:
         return False
+    if bool(_variables(one)) != bool(_variables(two)):
+        return False  # a number is no formula, whatever a parser makes of the letters
     return True if one == two else None
+
+
+def _variables(pieces: list[str]) -> set[str]:
+    """Letters that stand for something unknown; "e" and "i" have values, "f ( x )" is a name."""
+    return {piece for piece in pieces if piece.isalpha() and piece not in FUNCTIONS and piece not in ("e", "i", "\u03c0")}
 
 
 def _bare(expression: Expression) -> tuple[list[str], str, str]:
@@ -99,8 +112,10 @@ def _bare(expression: Expression) -> tuple[list[str], str, str]:
     pieces, name = list(expression.pieces), ""
     if expression.quantity is not None:
         pieces, name = split_name(pieces)
-    if len(pieces) > 2 and pieces[1] == "=" and len(pieces[0]) == 1 and pieces[0].isalpha() and pieces.count("=") == 1:
-        name, pieces = pieces[0], pieces[2:]
+    elif pieces.count("=") == 1:
+        left = pieces[: pieces.index("=")]
+        if 0 < len(left) <= _MAX_NAME and all(piece.isalpha() for piece in left):
+            pieces, name = split_name(pieces)
     pieces, unit = split_unit(pieces)
     return pieces, unit, name
 

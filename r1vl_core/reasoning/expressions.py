@@ -14,7 +14,7 @@ from typing import Literal
 from r1vl_core.reasoning.cleaning import clean
 from r1vl_core.reasoning.latex import FUNCTIONS, GREEK
 from r1vl_core.reasoning.normal_form import normalise, word_set
-from r1vl_core.reasoning.quantities import Quantity, parse_quantity, same_quantity, split_name, split_unit, unify_number_marks
+from r1vl_core.reasoning.quantities import Quantity, parse_quantity, parse_sum, same_quantity, split_name, split_unit, unify_number_marks
 from r1vl_core.reasoning.units import UNITS
 
 Kind = Literal["number", "yes_no", "range", "ratio", "list", "math", "text"]
@@ -24,7 +24,8 @@ _SET = re.compile(
 )
 _NUMBER_PIECE = r"(?:- )?[0-9][0-9.]*+"
 _RANGE = re.compile(rf"({_NUMBER_PIECE})((?: (?!to )[a-z%\u00b0]++)?+) (?:-|to) ({_NUMBER_PIECE})((?: [a-z%\u00b0]++)?+)")
-_RATIO = re.compile(r"[0-9][0-9.]*+(?: : [0-9][0-9.]*+)++")
+_RATIO = re.compile(r"([0-9][0-9.]*+(?: : [0-9][0-9.]*+)++)(?: (am|pm|a . m|p . m))?")
+_REPEATING = re.compile(r"([0-9]{1,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\{([0-9]{1,9})\}")
 _PUNCTUATION = frozenset(",.;:!?'")
 _YES_NO = {"yes": "yes", "no": "no", "true": "true", "false": "false"}
 _AFTER_YES_NO = _PUNCTUATION | word_set("it they there he she this that these - because since")
@@ -47,7 +48,7 @@ class Expression:
     """An answer read: `text` is its cleaned text (case kept), `pieces` its normal form, and what `kind` it is.
 
     A list has `items` and `brackets`: "()", "[)", "{}" …, "" for a bare one, "&" for one joined by "and", "|" for alternatives joined by
-    "or"; a number has its `quantity`; a range or a ratio its numbers as items.
+    "or"; a number has its `quantity`; a range or a ratio its numbers as items, a time of day "am" or "pm" in `brackets`.
 
     >>> read_expression("The answer is 14 cm.").quantity.unit
     'cm'
@@ -68,7 +69,7 @@ class Expression:
 
 def read_expression(text: str, *, decimal_comma: bool = True) -> Expression:
     """Clean an answer's text and find out what it is; "2,5" is a decimal or a list. Never raises; linear in the text's length."""
-    text = clean(text)
+    text = _REPEATING.sub(_repeating, clean(text))
     braces = _SET.fullmatch(text)
     body = braces[1].removesuffix("\\").removesuffix("\\right") if braces else text
     listed = braces or "(" in body or "[" in body or not decimal_comma  # there a comma parts items and never decimals
@@ -82,6 +83,12 @@ def read_expression(text: str, *, decimal_comma: bool = True) -> Expression:
     return _classify(text, pieces)
 
 
+def _repeating(decimal: re.Match[str]) -> str:
+    """A repeating decimal as a fraction: "0.1\\overline{6}" is 15/90."""
+    whole, once, again = decimal.groups()
+    return f"{int(whole + once + again) - int(whole + once)}/{'9' * len(again)}{'0' * len(once)}"
+
+
 def _classify(text: str, pieces: list[str], depth: int = 0) -> Expression:
     found = tuple(pieces)
     pieces = _without_list_name(pieces)
@@ -92,7 +99,7 @@ def _classify(text: str, pieces: list[str], depth: int = 0) -> Expression:
         if pieces[0] == "(" and depth < _MAX_DEPTH:
             inner = _classify(text, pieces[1:-1], depth + 1)
             return inner if pieces == list(found) else Expression(text, found, inner.kind, inner.quantity, inner.items, inner.brackets)
-    quantity = parse_quantity(pieces) or _quantity_said_twice(pieces)
+    quantity = parse_quantity(pieces) or parse_sum(pieces) or _quantity_said_twice(pieces)
     if quantity is not None:
         return Expression(text, found, "number", quantity=quantity)
     if pieces and pieces[0] in _YES_NO and (len(pieces) == 1 or pieces[1] in _AFTER_YES_NO) and len(set(pieces) & set(_YES_NO)) == 1:
@@ -118,8 +125,10 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
         units = [(end or ends[4]).split() for end in (ends[2], ends[4])]
         numbers = tuple(_classify("", [*ends[at].split(), *unit], _MAX_DEPTH) for at, unit in zip((1, 3), units, strict=True))
         return Expression(text, found, "range", items=numbers)
-    if _RATIO.fullmatch(joined):
-        return Expression(text, found, "ratio", items=tuple(_classify("", [piece], _MAX_DEPTH) for piece in joined.split(" : ")))
+    ratio = _RATIO.fullmatch(joined)
+    if ratio:
+        parts = tuple(_classify("", [piece], _MAX_DEPTH) for piece in ratio[1].split(" : "))
+        return Expression(text, found, "ratio", items=parts, brackets=(ratio[2] or "").replace(" . ", ""))
     either = parse_quantity(pieces[1:]) if pieces[:1] == ["\u00b1"] else None
     if either is not None:
         both = tuple(_classify("", [*sign, *pieces[1:]], _MAX_DEPTH) for sign in ([], ["-"]))
@@ -181,7 +190,7 @@ def _is_math(pieces: list[str]) -> bool:
     """Numbers, signs, functions and variables only, and more than one bare name."""
     if not 2 <= len(pieces) <= MAX_MATH_PIECES or max(map(len, pieces)) > _MAX_DIGITS:
         return len(pieces) == 1 and pieces[0] in ("\u03c0", "\u221e", "\u2205")
-    if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)) and not pieces[0].startswith("log"):
+    if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)):
         return False  # two numbers side by side are a hedge
     if not any(piece[0].isdecimal() or piece in _MATH_SIGNS for piece in pieces):
         return False

@@ -35,6 +35,7 @@ def latex(pieces: list[str]) -> str:
     >>> latex("√ ( x + 1 ) ^ 0.5".split())
     '\\\\sqrt { x + 1 } ^ {\\\\frac{1}{2}}'
     """
+    pieces = _nested(pieces)
     spelled: list[str] = []
     stack: list[bool] = []
     for index, piece in enumerate(pieces):
@@ -44,12 +45,31 @@ def latex(pieces: list[str]) -> str:
             spelled.append("{" if stack[-1] else "(")
         elif piece == ")":
             spelled.append("}" if stack and stack.pop() else ")")
+        elif piece == "\u00b0" and before[:1].isdecimal():
+            spelled[-1] = f"(\\frac{{{spelled[-1]} \\pi}}{{180}})"
         elif before == "-" and index > 1 and pieces[index - 2] == "^" and spelled[-1] == "-":
             spelled[-1] = f"{{-{_command(piece, exponent=True)}}}"
         else:
             word = _command(piece, exponent=before == "^")
-            spelled.append(f"{{{word}}}" if before in ("^", "\u221a") and piece not in "+-" else word)
+            argument = before in ("^", "\u221a") or (before == "]" and pieces[index - 4 : index - 2] == ["\u221a", "["])
+            spelled.append(f"{{{word}}}" if argument and piece not in "+-[" else word)
     return " ".join(spelled)
+
+
+def _nested(pieces: list[str]) -> list[str]:
+    """Powers of powers with brackets: "2 ^ 3 ^ 2" is "2 ^ ( 3 ^ 2 )"."""
+    nested: list[str] = []
+    opened = 0
+    for index, piece in enumerate(pieces):
+        is_tower = piece == "^" and nested[-2:-1] == ["^"]
+        if is_tower:
+            nested.insert(-1, "(")
+            opened += 1
+        elif opened and piece != "^" and pieces[index - 1] != "^":
+            nested += [")"] * opened
+            opened = 0
+        nested.append(piece)
+    return nested + [")"] * opened
 
 
 def _command(piece: str, *, exponent: bool) -> str:

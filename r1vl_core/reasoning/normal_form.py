@@ -26,7 +26,7 @@ _WORD = (
     r"[a-z]++(?![\w'])"  # nearly every word; the rest is for the others
     rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9]))?+(?:'{_LETTER}++)?+"
 )
-_OTHERS = r"\\[a-z]++|\\%|<=|>=|!=|==|=>|->|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
+_OTHERS = r"\\log_(?:[0-9]|\{[0-9]{1,3}\})|\\[a-z]++|\\%|<=|>=|!=|==|=>|->|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
 _FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#{{}}])")
 _GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#])")
 
@@ -75,7 +75,7 @@ def _pieces(token: str) -> str:
         exponent = "".join(map(RAISED.__getitem__, token))
         return f"^ {exponent[0]} {exponent[1:]}".rstrip() if exponent[0] in "+-" else f"^ {exponent}"
     if first == "\\":
-        return PIECES.get(token, token[1:])
+        return PIECES.get(token) or "".join(character for character in token if character not in "\\_{}")
     if token.endswith("n't"):
         return f"{token[:-3]} not".lstrip()
     return token.replace("_{", "").replace("}", "").replace("_", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from r1vl_core.reasoning.normal_form import word_set
 from r1vl_core.reasoning.number_words import NUMBER_WORDS, read_number_words
@@ -111,6 +112,21 @@ def parse_quantity(pieces: list[str]) -> Quantity | None:
     if unit is None or (unit and currency and unit != currency):
         return None
     return Quantity(sign * value, unit or currency, name, places)
+
+
+def parse_sum(pieces: list[str]) -> Quantity | None:
+    """A quantity in two or three units, the larger first: "3 hours 20 minutes", "5 ft 6 in"; None for anything else."""
+    starts = [index for index, piece in enumerate(pieces[:_MAX_PIECES]) if piece[0].isdecimal()]
+    if not 2 <= len(starts) <= 3 or starts[0] != 0 or len(pieces) > _MAX_PIECES:
+        return None
+    total: Quantity | None = None
+    for start, end in pairwise([*starts, len(pieces)]):
+        part = parse_quantity(pieces[start : end - (pieces[end - 1] in ("and", ","))])
+        ratio = conversion(total.unit, part.unit) if total and part and part.unit and total.unit else None
+        if part is None or not part.unit or (total is not None and (ratio is None or ratio <= 1)):
+            return None
+        total = Quantity(part.value + (total.value * ratio if total and ratio else 0), part.unit)
+    return total
 
 
 def _split_front(pieces: list[str]) -> tuple[int, str, list[str]]:

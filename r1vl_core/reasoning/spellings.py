@@ -59,6 +59,7 @@ PIECES = {
     **dict.fromkeys(("\\infty", "infinity", "inf"), "\u221e"),
     **dict.fromkeys(("\\emptyset", "\\varnothing"), "\u2205"),
     **dict.fromkeys(("isn't", "aren't"), "= not"),
+    **dict.fromkeys(("\\in", "\u2208"), "in"),
     "can't": "can not",
     "cannot": "can not",
     "won't": "will not",

@@ -78,26 +78,42 @@ class SymbolicPool:
 
     def _take(self) -> _Worker | None:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-            if self._failed_starts >= _MAX_FAILED_STARTS:
+            worker = self._idle.pop() if self._idle else None
+            if worker is None and self._failed_starts >= _MAX_FAILED_STARTS:
                 return None  # without its libraries no worker will ever start: say so at once instead of trying for every answer
-        worker = _start()
+        worker = worker or self._start()
+        if worker is not None and not worker.is_ready():
+            worker.end()
+            with self._lock:
+                self._all.discard(worker)
+            worker = None
         with self._lock:
             self._failed_starts = 0 if worker else self._failed_starts + 1
-            if worker:
-                self._all.add(worker)
         return worker
 
     def _give(self, worker: _Worker, *, keep: bool) -> None:
-        if not keep:
-            worker.end()
-        with self._lock:
-            if keep:
+        if keep:
+            with self._lock:
                 self._idle.append(worker)
-            else:
-                self._all.discard(worker)
-                self.num_replaced += 1
+            return
+        worker.end()
+        with self._lock:
+            self._all.discard(worker)
+            self.num_replaced += 1
+        successor = self._start()  # it imports its libraries while we go on
+        if successor is not None:
+            with self._lock:
+                self._idle.append(successor)
+
+    def _start(self) -> _Worker | None:
+        """A worker just started, or None when this machine cannot start one."""
+        try:
+            worker = _Worker()
+        except OSError:
+            return None
+        with self._lock:
+            self._all.add(worker)
+        return worker
 
 
 class _Worker:
@@ -109,6 +125,12 @@ class _Worker:
             [sys.executable, "-P", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
         )
         self.unread = b""
+        self.ready = False
+
+    def is_ready(self) -> bool:
+        """Has it imported its libraries? Waits for that; False when it ended or takes too long."""
+        self.ready = self.ready or self.receive(START_LIMIT_S) is not None
+        return self.ready
 
     def compare(self, answer: str, gold: str, limit_s: float) -> Outcome:
         assert self.process.stdin is not None
@@ -150,18 +172,6 @@ class _Worker:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-def _start() -> _Worker | None:
-    """A worker that has said it is ready, or None when this machine cannot start one."""
-    try:
-        worker = _Worker()
-    except OSError:
-        return None
-    if worker.receive(START_LIMIT_S) is not None:
-        return worker
-    worker.end()
-    return None
 
 
 _pool: SymbolicPool | None = None
