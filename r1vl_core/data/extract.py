@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from r1vl_core.reasoning.equivalents import equation_forms, is_true, statement_forms
+from r1vl_core.reasoning.equivalents import equation_forms, is_true, statement_forms, value_forms
 from r1vl_core.reasoning.key_steps import CompiledKeySteps, compile_form, match
 from r1vl_core.reasoning.normal_form import normalise, word_set
 from r1vl_core.reasoning.paths import ReasoningPath
@@ -122,4 +122,4 @@ def _statements(clause: list[str]) -> Iterator[_Candidate]:
         return
     for index in numbers:
         unit = clause[index + 1] if index + 1 < len(clause) and len(clause[index + 1]) > 1 and clause[index + 1] in UNITS else ""
-        yield _Candidate(3 if unit else 4, (f"{clause[index]} {unit}".strip(),))
+        yield _Candidate(3 if unit else 4, value_forms(f"{clause[index]} {unit}".strip()))

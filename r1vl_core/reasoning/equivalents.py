@@ -1,16 +1,19 @@
 """Equivalent forms: the other ways to write an equation or a statement that say exactly the same.
 
 Every generated equation has the value of its source: division spellings, multiplication signs, words for operators, commuted sums and
-products, sides exchanged. Nothing is evaluated by the interpreter; `evaluate` reads the four operations itself.
+products, sides exchanged, decimals and fractions, units spelled out. Nothing is evaluated by the interpreter; `evaluate` reads the four
+operations itself.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import permutations
 
 from r1vl_core.reasoning.normal_form import normalise
+from r1vl_core.reasoning.units import spelled_out
 
 MAX_FORMS = 12
 """Forms of one key step, at most; the source comes first."""
@@ -18,6 +21,9 @@ MAX_FORMS = 12
 _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _MAX_COMMUTED = 3  # operands; their 3! orders are all written out
 _MAX_DEPTH = 20
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
+_MAX_DENOMINATOR = 1000
+_MAX_PLACES = 4
 
 
 def equation_forms(equation: str) -> tuple[str, ...]:
@@ -33,13 +39,42 @@ def equation_forms(equation: str) -> tuple[str, ...]:
         left, right = pieces[:at], pieces[at + 1 :]
         if left and right:
             forms += _spellings(left, right)
+            forms += [f"{' '.join(left)} = {value}" for value in value_forms(" ".join(right))[1:]]
     return tuple(dict.fromkeys(forms))[:MAX_FORMS]
 
 
 def statement_forms(name: str, value: str) -> tuple[str, ...]:
     """ "largest digit", "9" -> "largest digit is 9", "largest digit = 9", "largest digit equals 9", "9 is the largest digit"."""
-    forms = (f"{name} is {value}", f"{name} = {value}", f"{name} equals {value}")
-    return (*forms, f"{value} is the {name}") if " " in name else forms
+    forms = [f"{name} is {value}", f"{name} = {value}", f"{name} equals {value}"]
+    forms += [f"{value} is the {name}"] * (" " in name)
+    return (*forms, *(f"{name} is {other}" for other in value_forms(value)[1:]))
+
+
+def value_forms(value: str) -> tuple[str, ...]:
+    """A number, with its unit or without, and its other spellings: a short decimal and its fraction, the unit's short and long names.
+
+    >>> value_forms("0.5"), value_forms("10 cm")
+    (('0.5', '1/2', '\\\\frac{1}{2}'), ('10 cm', '10 centimeters', '10 centimetres'))
+    """
+    pieces = value.split()
+    at = next((index for index, piece in enumerate(pieces) if index and piece.isalpha()), len(pieces))
+    number, unit = evaluate(pieces[:at]), " ".join(pieces[at:])
+    if number is None:
+        return (value,)
+    numbers = [" ".join(pieces[:at]), *_number_spellings(pieces[:at], number)]
+    units = [unit, *(() if number == 1 else spelled_out(unit))]
+    return tuple(dict.fromkeys((value, *(f"{one} {other}".strip() for one in numbers for other in units))))
+
+
+def _number_spellings(pieces: list[str], number: Fraction) -> Iterator[str]:
+    """The fraction of a decimal, or the decimal of a fraction where it ends soon."""
+    if len(pieces) == 1 and "." in pieces[0] and number.denominator <= _MAX_DENOMINATOR:
+        yield f"{number.numerator}/{number.denominator}"
+        yield f"\\frac{{{number.numerator}}}{{{number.denominator}}}"
+    if len(pieces) == 3 and pieces[1] == "/":
+        tenths = number * 10**_MAX_PLACES
+        if tenths.denominator == 1 and number.denominator > 1:
+            yield f"{int(tenths) / 10**_MAX_PLACES:.{_MAX_PLACES}f}".rstrip("0")
 
 
 def _spellings(left: list[str], right: list[str]) -> Iterator[str]:
@@ -48,6 +83,7 @@ def _spellings(left: list[str], right: list[str]) -> Iterator[str]:
     plain = all(_is_operand(operand) for operand in operands) and set(operation[1::2]) == {operator} and len(operation) % 2 == 1
     if not plain or operator not in _WORDS:
         yield f"{' '.join(right)} = {' '.join(left)}"
+        yield from (f"{total} = {result}" for total in _commuted_terms(operation))
         return
     if operator == "/" and len(operands) == 2:
         yield f"{operands[0]}/{operands[1]} = {result}"
@@ -61,6 +97,14 @@ def _spellings(left: list[str], right: list[str]) -> Iterator[str]:
         yield f"{operands[0]} \u00f7 {operands[1]} = {result}"
     if operator == "*":
         yield from (f"{f' {sign} '.join(operands)} = {result}" for sign in ("\u00d7", "\u00b7", "\\times", "\\cdot"))
+
+
+def _commuted_terms(operation: list[str]) -> Iterator[str]:
+    """A sum of products or quotients in every order of its terms; nothing where a bracket, a minus or a power stands."""
+    terms = " ".join(operation).split(" + ")
+    plain = all(_is_operand(piece) or piece in "+*/" for piece in operation)
+    if plain and 2 <= len(terms) <= _MAX_COMMUTED:
+        yield from (" + ".join(order) for order in permutations(terms))
 
 
 def _is_operand(piece: str) -> bool:
@@ -92,7 +136,7 @@ def evaluate(pieces: list[str]) -> Fraction | None:
 
 def _sum(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
     total, at = _product(pieces, at, depth)
-    while total is not None and at < len(pieces) and pieces[at] in "+-":
+    while total is not None and at < len(pieces) and pieces[at] in ("+", "-"):
         sign = 1 if pieces[at] == "+" else -1
         term, at = _product(pieces, at + 1, depth)
         total = None if term is None else total + sign * term
@@ -101,7 +145,7 @@ def _sum(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
 
 def _product(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
     total, at = _operand(pieces, at, depth)
-    while total is not None and at < len(pieces) and pieces[at] in "*/":
+    while total is not None and at < len(pieces) and pieces[at] in ("*", "/"):
         divide = pieces[at] == "/"
         factor, at = _operand(pieces, at + 1, depth)
         if factor is None or (divide and not factor):
@@ -121,4 +165,4 @@ def _operand(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, i
         value, at = _sum(pieces, at + 1, depth + 1)
         closed = at < len(pieces) and pieces[at] == ")"
         return (value, at + 1) if closed else (None, at)
-    return (Fraction(piece), at + 1) if piece[0].isdecimal() and "e" not in piece and len(piece) < 30 else (None, at)
+    return (Fraction(piece), at + 1) if _PLAIN_NUMBER.fullmatch(piece) else (None, at)

@@ -44,6 +44,7 @@ _EMPTY_MARKUP = re.compile(
     r"|</?(?:b|i|u|p|em|br|strong|span|div|code|answer|think) ?/?>|&nbsp;",
     re.IGNORECASE,
 )
+_PUNCTUATION = " \t\r\n*_#.,:;!?-=|~^`$()[]{}\"'"
 _SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
 
 
@@ -148,6 +149,7 @@ def is_blank(text: str) -> bool:
     """True when a section says nothing: blanks, punctuation, dashes, invisible or control characters, empty markup (`\\boxed{}`)."""
     if text[:1].isascii() and text[:1].isalnum():
         return False  # by far the most frequent case
+    text = text.strip(_PUNCTUATION)
     return not any(map(_says_something, _EMPTY_MARKUP.sub("", text)))
 
 

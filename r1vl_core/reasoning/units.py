@@ -74,6 +74,8 @@ _SPELLINGS = {
 UNITS: dict[str, str] = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 """Every spelling, lower case, to the name of its unit."""
 
+_LONG = ("mm", "cm", "m", "km", "in", "ft", "yd", "mi", "mg", "g", "kg", "ml", "l", "s", "min", "h")  # the units to spell out
+
 LETTER_UNITS = frozenset("mghls")
 """Units of one letter that a number may carry on its own; the other letters are variables more often than units."""
 
@@ -109,6 +111,20 @@ _SCALES: dict[str, tuple[str, str, int]] = {
 }
 _ALIASES = {"mph": "mi/h"}
 _POWERS = {"2": 2, "3": 3}
+
+
+def spelled_out(word: str) -> tuple[str, ...]:
+    """The plural long names of a unit written short, or its short name where it is written long; nothing for other words.
+
+    >>> spelled_out("cm"), spelled_out("hours"), spelled_out("apples")
+    (('centimeters', 'centimetres'), ('h',), ())
+    """
+    name = UNITS.get(word, "")
+    if name not in _LONG:
+        return ()
+    if len(word) > len(name) and word not in ("ins", "sec", "secs", "mins", "hr", "hrs"):
+        return (name,)
+    return tuple(one for one in _SPELLINGS[name].split() if len(one) > 4 and one.endswith("s")) or ("feet",) * (name == "ft")
 
 
 def read_unit(words: Sequence[str]) -> str:
