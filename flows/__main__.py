@@ -14,7 +14,8 @@ from flows.choosing import choose, from_here, is_file_name, parse_settings, pres
 from flows.prefect_api import Unreachable
 from flows.processes import DidNotStart
 from flows.runtime import runtime_from
-from r1vl_core.config import Runtime, StageName
+from flows.scoring import FIELDS
+from r1vl_core.config import Hardening, Runtime, StageName
 
 app = typer.Typer(
     name="r1vl",
@@ -38,6 +39,11 @@ UntilOption = Annotated[
     StageName | None, typer.Option("--until", help="Bring this stage up to date and stop.  [default: the whole pipeline]")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Rebuild the stage named by --until; without it, every stage.")]
+
+QuestionsOption = Annotated[
+    Path,
+    typer.Option("--questions", help="JSON lines with id, question, answer, key_steps (and choices), R1-VL-10K, or a DuckDB file of ours."),
+]
 
 
 @app.command()
@@ -161,6 +167,41 @@ def ask(
     from flows.asking import print_answer
 
     print_answer(runtime, question, image, model, prompt)
+
+
+@app.command(epilog=FIELDS)
+def reward(
+    questions: QuestionsOption,
+    responses: Annotated[Path, typer.Option("--responses", help='JSON lines {"id": …, "response": …}; - reads the standard input.')],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a response.")] = False,
+    alpha: Annotated[float, typer.Option("--alpha", help="Weight of the matched key steps in StepRAR.")] = 0.1,
+    hardening: Annotated[Hardening, typer.Option("--hardening", help="The paper's rewards, or those harder to fool.")] = "none",
+) -> None:
+    """Score responses offline: StepRAR, StepRVR and everything that explains them, one line a response."""
+    from flows.scoring import print_rewards
+
+    print_rewards(questions, responses, as_json=as_json, alpha=alpha, hardening=hardening)
+
+
+@app.command()
+def audit_rewards(
+    questions: Annotated[
+        Path | None, typer.Option("--questions", help="As for `r1vl reward`, with reference paths.  [default: the last run's]")
+    ] = None,
+    responses: Annotated[Path | None, typer.Option("--responses", help="A policy's responses.  [default: the last run's samples]")] = None,
+    hardening: Annotated[Hardening | None, typer.Option("--hardening", help="Audit one definition.  [default: both]")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", help="Weight of the matched key steps in StepRAR.", min=0.0, max=1e6)] = 0.1,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Questions attacked, evenly spread; 0 means all.")] = 500,
+    page: Annotated[Path | None, typer.Option("--page", help="The HTML page.  [default: audit.html in the root]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Measure what the rewards can be fooled by, and whether they tell right paths from wrong ones; ends in a table and a page."""
+    runtime = _settle(root)
+    from flows.auditing import audit_rewards as audit_and_print
+
+    chosen: list[Hardening] = [hardening] if hardening else ["none", "strict"]
+    audit_and_print(runtime.root, questions, responses, chosen, alpha=alpha, limit=limit, page=page, as_json=as_json)
 
 
 @app.command()

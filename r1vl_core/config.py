@@ -19,6 +19,9 @@ BUNDLED_MODEL = "r1vl-tiny"
 
 StageName = Literal["curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report"]
 
+Hardening = Literal["none", "strict"]
+"""Which definition of the rewards: the paper's, or the one that is harder to fool (`r1vl_core/reasoning/hardening.py`)."""
+
 
 class Dials(BaseModel):
     """A frozen group of settings that refuses unknown names."""
@@ -72,6 +75,14 @@ class KeySteps(Dials):
     """Who extracts: the offline rules."""
     max_key_steps: int = Field(6, ge=1)
     """Key steps a question, at most."""
+
+
+class Rewards(Dials):
+    """What earns a reward, in training and in the held-out means alike; both parts together are at most 2 + stepgrpo.alpha."""
+
+    hardening: Hardening = "none"
+    """none: the paper's definition. strict: a key step must be asserted, in order, in a step of plausible size, and a path that lists,
+    copies, repeats or pads has no StepRVR (r1vl_core/reasoning/hardening.py); `r1vl audit-rewards` measures what each can be fooled by."""
 
 
 class Warmup(Dials):
@@ -171,6 +182,7 @@ class Preset(Dials):
     """The user's own training files."""
     curate: Curate = Curate()
     key_steps: KeySteps = KeySteps()
+    rewards: Rewards = Rewards()
     warmup: Warmup = Warmup()
     stepgrpo: StepGRPO = StepGRPO()
     evaluate: Evaluate = Evaluate()

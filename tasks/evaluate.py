@@ -47,6 +47,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
         **preset.evaluate.model_dump(mode="json", exclude={"data"}),
         "max_pixels": preset.max_pixels,
         "alpha": preset.stepgrpo.alpha,
+        "hardening": preset.rewards.hardening,
         "max_key_steps": preset.key_steps.max_key_steps,
     }
     if preset.evaluate.data is not None:
@@ -104,7 +105,7 @@ def compute(work: Work) -> None:
     prepared = _prepared(work, rows)
     table: dict[str, Any] = {}
     for name, responses in scored.items():
-        table[name] = evaluate.summary(responses, _step_rar(responses, prepared, work.preset.stepgrpo.alpha))
+        table[name] = evaluate.summary(responses, *_means_of(responses, prepared, work.preset.stepgrpo.alpha))
     table["comparison"] = asdict(evaluate.compare(scored["warmup"], scored["stepgrpo"]))
     table["partial"] = {"answered": len(rows), "all": len(every)} if len(rows) < len(every) else None
     (work.out / SUMMARY).write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -122,24 +123,27 @@ def _decode(row: BenchmarkRow, max_pixels: int) -> Image.Image:
 
 
 def _prepared(work: Work, rows: Sequence[BenchmarkRow]) -> dict[str, rewards.PreparedQuestion]:
-    """Held-out rows with a reference path (column `solution`, ours alone), ready to be rewarded; a user's file may have none."""
+    """Held-out rows ready to be rewarded; without a reference path (column `solution`, ours alone) a row has no key steps."""
     solutions = {cells["index"]: cells.get("solution", "") for cells in read_cells(Path(work.order["heldout"]))}
     found = {}
     for row in rows:
-        key_steps = extract_key_steps(parse(solutions.get(row.index, "")), work.preset.key_steps.max_key_steps)
-        if key_steps:
-            question = Question(row.index, "heldout", "", "", row.question, row.choices, row.answer, solutions[row.index], key_steps)
-            found[row.index] = rewards.prepare(question)
+        solution = solutions.get(row.index, "")
+        key_steps = extract_key_steps(parse(solution), work.preset.key_steps.max_key_steps)
+        question = Question(row.index, "heldout", "", "", row.question, row.choices, row.answer, solution, key_steps)
+        found[row.index] = rewards.prepare(question, work.preset.rewards.hardening)
     return found
 
 
-def _step_rar(
+def _means_of(
     responses: Sequence[ScoredResponse], prepared: Mapping[str, rewards.PreparedQuestion], alpha: float
-) -> dict[str, float] | None:
-    """StepRAR of each response; None unless every row has key steps, for a mean over some rows would stand beside one over all."""
-    if not all(one.index in prepared for one in responses):
-        return None
-    return {one.index: rewards.reward(one.response, prepared[one.index], alpha).step_rar for one in responses}
+) -> tuple[dict[str, float] | None, dict[str, float]]:
+    """StepRAR and StepRVR of each response. No StepRAR unless every row has key steps: a mean over some rows would stand beside one
+    over all."""
+    earned = {one.index: rewards.reward(one.response, prepared[one.index], alpha) for one in responses}
+    step_rvr = {index: reward.step_rvr for index, reward in earned.items()}
+    if not all(prepared[index].key_steps.groups for index in earned):
+        return None, step_rvr
+    return {index: reward.step_rar for index, reward in earned.items()}, step_rvr
 
 
 STAGE = Stage("evaluate", ("world", "warmup", "stepgrpo"), recipe, build)

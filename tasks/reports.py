@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from r1vl_core.report import Report
@@ -27,6 +28,17 @@ def read_reports(folder: Path) -> tuple[Report, ...]:
     from r1vl_core.training import checkpoint  # torch is imported only where a stage is really built
 
     return tuple(checkpoint.read_reports(folder))
+
+
+def sampled_paths(folder: Path) -> Iterator[tuple[str, str]]:
+    """(question id, text) of every path that StepGRPO sampled, in order of the steps; needs no torch. Raises ValueError."""
+    path = folder / REPORTS
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield from ((sample["question_id"], sample["text"]) for sample in json.loads(line)["samples"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not the reports of a StepGRPO run ({error}); run the stage again") from None
 
 
 def meaning_of_reports(folder: Path) -> dict[str, str]:

@@ -29,6 +29,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
         **preset.stepgrpo.model_dump(mode="json", exclude={"save_every", "keep_checkpoints"}),
         "seed": preset.seed,
         "max_pixels": preset.max_pixels,
+        "hardening": preset.rewards.hardening,
     }
     needed = {name: digest for name, digest in inputs.items() if name != "world"}  # its pictures' digests stand in the questions
     return Recipe("stepgrpo", REVISION, settings, needed, curate.prompts_of(preset))
@@ -62,7 +63,7 @@ def compute(work: Work) -> None:
     policy: Policy = work.policy(work.order["policy"])
     reference = work.policy(work.order["policy"]) if settings.beta > 0 else None
     questions = work.questions()
-    prepared = [rewards.prepare(question) for question in questions]
+    prepared = [rewards.prepare(question, preset.rewards.hardening) for question in questions]
 
     def judge(number: int, response: str) -> rewards.Reward:
         return rewards.reward(response, prepared[number], settings.alpha)

@@ -76,12 +76,15 @@ def decode_image(row: BenchmarkRow) -> Image.Image:
         raise ValueError(f"{where}: broken picture: {error}") from None
 
 
-def summary(rows: Sequence[ScoredResponse], step_rar: Mapping[str, float] | None = None) -> dict[str, Any]:
+def summary(
+    rows: Sequence[ScoredResponse], step_rar: Mapping[str, float] | None = None, step_rvr: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Accuracy with its 95 % Wilson interval, over all rows and per family, with what else says how the answers look.
 
     Keys: accuracy, num_correct, num_questions, interval [low, high], families {name: the same four}, mean_step_rar (None without
-    `step_rar`, which gives each row's by index: it takes key steps, which a benchmark file need not have), mean_step_rvr,
-    mean_num_tokens, share_truncated, verdicts {verdict: number of rows}. Shares are fractions. Raises ValueError when there is no row.
+    `step_rar`, which gives each row's by index: it takes key steps, which a benchmark file need not have), mean_step_rvr (the paper's
+    without `step_rvr`), mean_num_tokens, share_truncated, verdicts {verdict: number of rows}. Shares are fractions. Raises ValueError
+    when there is no row.
     """
     if not rows:
         raise ValueError("no responses to sum up; the benchmark file holds no row with a picture")
@@ -91,7 +94,7 @@ def summary(rows: Sequence[ScoredResponse], step_rar: Mapping[str, float] | None
         **_accuracy(rows),
         "families": {family: _accuracy([row for row in rows if row.category == family]) for family in families},
         "mean_step_rar": fmean(step_rar[row.index] for row in rows) if step_rar else None,
-        "mean_step_rvr": fmean(paths.parse(row.response).is_valid for row in rows),
+        "mean_step_rvr": fmean(step_rvr[row.index] if step_rvr else paths.parse(row.response).is_valid for row in rows),
         "mean_num_tokens": fmean(row.num_tokens for row in rows),
         "share_truncated": fmean(row.truncated for row in rows),
         "verdicts": dict(sorted(verdicts.items())),

@@ -52,11 +52,11 @@ def render_report(data: ReportData) -> str:
     """Draw the page; the same data give the same text. Write it as UTF-8."""
     script = _script()
     page = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             data=data,
-            style=Markup(_asset("style.css")),
+            style=Markup(asset("style.css")),
             script=Markup(script),
             script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             payload=Markup(embedded_json(data)),
@@ -147,17 +147,19 @@ def _curation(curation: Curation) -> dict[str, Any]:
 
 
 def _script() -> str:
-    return "(() => {\n'use strict';\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n"
+    return "(() => {\n'use strict';\n" + "\n".join(asset(name) for name in SCRIPTS) + "\n})();\n"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of one of the page's files."""
     return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates that escape every value, with the filters percent, seconds and p_value."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=percent, seconds=seconds, p_value=p_value)
     return environment

@@ -49,7 +49,7 @@ def _sample(step: int, rollout: Rollout, text: str, reward: Reward, advantage: f
         "answer": reward.answer,
         "marks": [{"key_step": found.index, "start": found.start, "end": found.end, "form": found.form} for found in reward.matched],
         "missed": list(reward.missed),
-        "defects": [str(defect) for defect in reward.defects],
+        "defects": [str(reason) for reason in (*reward.defects, *reward.objections)],
         "num_tokens": len(rollout.token_ids),
         "truncated": rollout.truncated,
     }
