@@ -102,7 +102,7 @@ def compute(work: Work) -> None:
         scored[name] = answered
     for name, responses in scored.items():
         evaluate.write_responses(work.out / responses_file(name), responses)
-    prepared = _prepared(work, rows)
+    prepared = prepare_rows(work.preset, Path(work.order["heldout"]), rows)
     table: dict[str, Any] = {}
     for name, responses in scored.items():
         table[name] = evaluate.summary(responses, *_means_of(responses, prepared, work.preset.stepgrpo.alpha))
@@ -122,15 +122,15 @@ def _decode(row: BenchmarkRow, max_pixels: int) -> Image.Image:
     return image
 
 
-def _prepared(work: Work, rows: Sequence[BenchmarkRow]) -> dict[str, rewards.PreparedQuestion]:
+def prepare_rows(preset: Preset, heldout: Path, rows: Sequence[BenchmarkRow]) -> dict[str, rewards.PreparedQuestion]:
     """Held-out rows ready to be rewarded; without a reference path (column `solution`, ours alone) a row has no key steps."""
-    solutions = {cells["index"]: cells.get("solution", "") for cells in read_cells(Path(work.order["heldout"]))}
+    solutions = {cells["index"]: cells.get("solution", "") for cells in read_cells(heldout)}
     found = {}
     for row in rows:
         solution = solutions.get(row.index, "")
-        key_steps = extract_key_steps(parse(solution), work.preset.key_steps.max_key_steps)
+        key_steps = extract_key_steps(parse(solution), preset.key_steps.max_key_steps)
         question = Question(row.index, "heldout", "", "", row.question, row.choices, row.answer, solution, key_steps)
-        found[row.index] = rewards.prepare(question, work.preset.rewards.hardening)
+        found[row.index] = rewards.prepare(question, preset.rewards.hardening)
     return found
 
 

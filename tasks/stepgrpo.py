@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
+from r1vl_core.reasoning.rewards import Reward, prepare, reward
+from r1vl_core.records import Question
 from r1vl_core.report import Report
 from tasks import curate, key_steps, warmup
 from tasks.inputs import Inputs
@@ -54,25 +56,25 @@ def final_rewards(reports: tuple[Report, ...]) -> dict[str, float]:
     return {f"mean_{name}": fmean(report.metrics[name] for report in last) for name in ("step_rar", "step_rvr", "k", "reward")}
 
 
+def judge_of(preset: Preset, questions: Sequence[Question]) -> Callable[[int, str], Reward]:
+    """What a response to the question of that number earns by the preset's rewards."""
+    prepared = [prepare(question, preset.rewards.hardening) for question in questions]
+    return lambda number, response: reward(response, prepared[number], preset.stepgrpo.alpha)
+
+
 def compute(work: Work) -> None:
     """In the child: train and save."""
-    from r1vl_core.reasoning import rewards
     from r1vl_core.training import stepgrpo
 
     preset, settings = work.preset, work.preset.stepgrpo
     policy: Policy = work.policy(work.order["policy"])
     reference = work.policy(work.order["policy"]) if settings.beta > 0 else None
     questions = work.questions()
-    prepared = [rewards.prepare(question, preset.rewards.hardening) for question in questions]
-
-    def judge(number: int, response: str) -> rewards.Reward:
-        return rewards.reward(response, prepared[number], settings.alpha)
-
     for report in stepgrpo.train(
         policy,
         reference,
         lambda number: work.encode(policy, questions[number]),
-        judge,
+        judge_of(preset, questions),
         num_questions=len(questions),
         settings=settings,
         seed=preset.seed,
