@@ -81,7 +81,9 @@ def measure(python: Path, case: Case, rounds: int) -> dict[str, Any]:
 def run(python: Path, side: str, case: Case) -> dict[str, Any]:
     """One process of one side."""
     command = [python, Path(__file__).with_name("step_sides.py"), side, json.dumps(asdict(case))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # A short spin on both sides: threads that wait by spinning make either side many times slower as soon as a core is shared.
+    environ = {"GOMP_SPINCOUNT": "5000", **os.environ}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{side}, {case.name}: exit status {done.returncode}\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
