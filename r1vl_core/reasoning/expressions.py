@@ -23,12 +23,12 @@ _SET = re.compile(
     r"(?:[a-z][a-z0-9]?\s*+(?:=|\\in(?![a-z]))\s*+)?+(?:\\left\s*+)?+(?:\\?\{|\\lbrace)(.*)(?:\}|\\rbrace)", re.DOTALL | re.IGNORECASE
 )
 _NUMBER_PIECE = r"(?:- )?[0-9][0-9.]*+"
-_RANGE = re.compile(rf"({_NUMBER_PIECE})((?: (?!to )[a-z%\u00b0]++)?+) (?:-|to) ({_NUMBER_PIECE})((?: [a-z%\u00b0]++)?+)")
+_RANGE = re.compile(rf"({_NUMBER_PIECE})((?: (?!(?:to|and|or) )[a-z%\u00b0]++)?+) (?:-|to) ({_NUMBER_PIECE})((?: [a-z%\u00b0]++)?+)")
 _RATIO = re.compile(r"([0-9][0-9.]*+(?: : [0-9][0-9.]*+)++)(?: (am|pm|a . m|p . m))?")
 _REPEATING = re.compile(r"([0-9]{1,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\{([0-9]{1,9})\}")
 _PUNCTUATION = frozenset(",.;:!?'")
 _YES_NO = {"yes": "yes", "no": "no", "true": "true", "false": "false"}
-_AFTER_YES_NO = _PUNCTUATION | word_set("it they there he she this that these - because since")
+_AFTER_YES_NO = frozenset(",.;:!'") | word_set("it they there he she this that these - because since")
 _MATH_SIGNS = frozenset("+-*/^=<>()[]|!\u221a\u03c0\u221e\u00b1\u00b0%\u2205") | {"<=", ">=", "!="}
 _UNFINISHED = frozenset("+-*/^=<>([\u221a\u00b1")
 _SHORT_WORDS = word_set("is or to of in no an at by if it on so we be do go he me my up us as am and not")

@@ -36,7 +36,7 @@ _MARKUP = re.compile(
     r"|\\[()\[\]!;:> $&]|\\\\|(?<![0-9])\\,|\\,(?![0-9]{3})"
 )
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
-_ALIGNMENT = re.compile(r"&(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
+_ALIGNMENT = re.compile(r"&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
 _TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
@@ -150,7 +150,7 @@ def _flatten(text: str) -> str:
     if "<" in lower:
         lower = _TAG.sub(_blank, lower)
     if "&" in lower:
-        lower = _ALIGNMENT.sub(" ", lower)
+        lower = _ALIGNMENT.sub(_blank, lower)
     if "**" in lower:
         lower = _POWER.sub("^ ", lower).replace("**", "  ")
     if "*" in lower:

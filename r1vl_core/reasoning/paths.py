@@ -44,7 +44,7 @@ _EMPTY_MARKUP = re.compile(
     r"|</?(?:b|i|u|p|em|br|strong|span|div|code|answer|think) ?/?>|&nbsp;",
     re.IGNORECASE,
 )
-_PUNCTUATION = " \t\r\n*_#.,:;!?-=|~^`$()[]{}\"'"
+_PUNCTUATION = " \t\r\n*_#.,:!?-=|~^`$()[]{}\"'"
 _SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
 
 

@@ -31,6 +31,8 @@ _NOT_A_UNIT = word_set(
     "first third correct wrong false answer option choice approximately half twice double squared cubed"
 )
 _NOT_A_NAME = word_set("not or no never if and either neither maybe perhaps except but than least most wrong false incorrect != < >")
+_STOPS = frozenset(",;.:?!")
+_OPERATORS = frozenset("+-*/^")
 _APPROXIMATELY = word_set("about approximately approx around roughly nearly exactly")
 
 
@@ -75,8 +77,8 @@ def split_unit(pieces: list[str]) -> tuple[list[str], str]:
 def split_name(pieces: list[str]) -> tuple[list[str], str]:
     """What stands behind the last "=", and the name in front of it; sums in front ("3 + 4 = 7") leave no name.
 
-    "x : 7" and "area : 7" name like "x = 7"; "7 = x" is turned round. Where what stands in front denies, lists or weighs up, nothing is
-    taken off.
+    "x : 7" and "area : 7" name like "x = 7"; "7 = x" is turned round. Where what stands in front denies, weighs up, says something else
+    or is an equation still to solve ("2 x = 14"), nothing is taken off.
     """
     equal = [index for index, piece in enumerate(pieces) if piece in ("=", "\u2248")]
     if not equal:
@@ -89,9 +91,19 @@ def split_name(pieces: list[str]) -> tuple[list[str], str]:
         left, right = right, left
     if not left:
         return right, ""
-    if _NOT_A_NAME.intersection(left) or ("=" in left and ("," in left or ";" in left)):
+    if _NOT_A_NAME.intersection(left) or _says_more(left):
         return pieces, ""
     return right, " ".join(left) if any(piece.isalpha() for piece in left) else ""
+
+
+def _says_more(left: list[str]) -> bool:
+    """Is what stands before "=" no name but another statement ("45? x", "x = 2, y") or an equation still to solve ("2 x", "x + 3")?"""
+    numbers = any(piece[0].isdecimal() for piece in left)
+    if not _STOPS.isdisjoint(left) and (numbers or "=" in left):
+        return True
+    variables = {piece for piece in left if len(piece) == 1 and piece.isalpha() and piece not in UNITS}
+    times = any(one[0].isdecimal() and two in variables for one, two in pairwise(left))
+    return times or (numbers and bool(variables) and not _OPERATORS.isdisjoint(left) and "=" not in left)
 
 
 def parse_quantity(pieces: list[str]) -> Quantity | None:

@@ -51,6 +51,6 @@ def test_validity(case: dict[str, Any]) -> None:
 
 
 def test_tables_are_large_enough_to_trust() -> None:
-    assert len(_answers()) >= 400
-    assert len(_matching()) >= 150
-    assert len(load("validity")["case"]) >= 25
+    assert len(_answers()) >= 1400
+    assert len(_matching()) >= 650
+    assert len(load("validity")["case"]) >= 250

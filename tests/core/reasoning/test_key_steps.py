@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,48 @@ def test_blanks_do_not_matter(form: str, blank: str) -> None:
 def test_case_markup_and_final_punctuation_do_not_matter(form: str, around: str) -> None:
     assert matched(form, "### Step 1: " + around.format(form))
     assert matched(form.upper().replace("FRAC", "frac"), "### Step 1: " + around.format(form))
+
+
+WORDS = st.lists(st.sampled_from(["so", "the", "sum", "red", "row", "we", "see", "apples", "digit"]), max_size=8).map(" ".join)
+DRESSES = (
+    *(str.upper, str.title, lambda text: text.replace(" ", "  "), lambda text: text.replace(" ", "\u00a0"), lambda text: f"${text}$"),
+    *(lambda text: text.replace("=", "&="), lambda text: f"\\mathbf{{{text}}}", lambda text: f"<b>{text}</b>", lambda text: f"__{text}__"),
+)
+PLAIN_FORMS = st.sampled_from(
+    ["6", "12/2 = 6", "3 + 7 = 10", "x = 6", "1,234", "60°", "largest digit is 9", "red is 4", "-6", "25%", "not red"]
+)
+
+
+@given(PLAIN_FORMS, st.lists(st.sampled_from(DRESSES), max_size=4), WORDS, WORDS)
+def test_case_blanks_and_markup_do_not_matter_in_any_combination(form: str, dresses: list[Any], before: str, after: str) -> None:
+    text = form
+    for dress in dresses:
+        text = dress(text)
+    assert matched(form, f"### Step 1: {before}: {text}. {after}")
+
+
+@given(WILD, FORMS, WORDS)
+def test_a_sentence_added_to_a_step_never_loses_a_match(text: str, form: str, sentence: str) -> None:
+    path = "### Step 1: " + text.replace("#", "")
+    if matched(form, path):
+        assert matched(form, f"{path}\n{sentence}. {sentence}.")
+        assert matched(form, f"### Step 1: {sentence}.\n" + path.removeprefix("### Step 1: "))
+        assert matched(form, f"{path}\n### Step 2: {text}")
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_number_stands_in_a_number_only_if_it_is_equal(number: int, other: int) -> None:
+    for text in (f"{other}", f"{other:,}", f"so {other} cells", f"${other}$", f"\\frac{{{other}}}{{x}}", f"{other}.0"):
+        assert matched(str(number), f"### Step 1: {text}") == (number == other), text
+
+
+@given(st.lists(st.tuples(FORMS, WILD), min_size=1, max_size=4))
+def test_each_key_step_counts_once(parts: list[tuple[str, str]]) -> None:
+    path = parse("\n".join(f"### Step {number}: {form} {text}" for number, (form, text) in enumerate(parts, 1)))
+    compiled = compile_key_steps([[form, form.upper()] for form, _ in parts])
+    found = match(path, compiled)
+    assert [one.index for one in found if one] == [index for index, one in enumerate(found) if one]
+    assert len(found) == len(parts)
 
 
 def test_the_span_and_the_form_that_matched_come_back() -> None:

@@ -52,6 +52,30 @@ def test_no_order_of_the_sections_is_better_than_the_right_one(steps: list[str],
     assert step_rvr(parse("\n".join(shuffled))) == float(shuffled == sections)
 
 
+@given(st.lists(st.sampled_from(HEADERS), max_size=9), st.lists(st.sampled_from(["", " ", "\n", ".", "s"]), min_size=9, max_size=9))
+def test_a_path_is_valid_exactly_when_it_is_complete_and_ordered(headers: list[str], texts: list[str]) -> None:
+    """Equation 3, said a second time: the kinds of the sections in the order written, none of them empty."""
+    kinds = [header.removeprefix("### ") for header in headers if not header.startswith("### Let")]
+    num_steps = sum(kind.startswith("Step") for kind in kinds)
+    wanted = ["Image Description:", "Rationales:", *(f"Step {number}:" for number in range(1, num_steps + 1)), "The final answer is:"]
+    place = [index for index, header in enumerate(headers) if header.startswith("### Let")]
+    full = all("s" in text for header, text in zip(headers, texts, strict=False) if not header.startswith("### Let"))
+    expected = kinds == wanted and num_steps > 0 and full and place in ([], [2])
+    path = parse("\n".join(f"{header}{text}" for header, text in zip(headers, texts, strict=False)))
+    assert path.is_valid == expected
+
+
+@given(PARTS, PARTS, st.lists(PARTS, min_size=1, max_size=4), PARTS, st.sampled_from(["\n", "\r\n", "\n\n", " \n"]))
+def test_line_ends_and_markers_do_not_matter(description: str, rationale: str, steps: list[str], answer: str, end: str) -> None:
+    texts = (description, rationale, *steps, answer)
+    names = ("Image Description", "Rationales", *(f"Step {number}" for number in range(1, len(steps) + 1)), "The final answer is")
+    for header in ("### {}:", "### **{}:**", "**### {}**\uff1a", "###{} :", "### *{}*:"):
+        path = parse(end.join(f"{header.format(name)}{end}{text}" for name, text in zip(names, texts, strict=True)))
+        sections = (path.description, path.rationale, *path.steps, path.answer)
+        assert path.is_valid
+        assert [section.text for section in sections if section] == list(texts)
+
+
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
