@@ -45,6 +45,20 @@ UNITS = (
     "\n\n",
     "not 6 ",
     "A ",
+    ",",
+    "( ",
+    "- ",
+    "1 234 ",
+    "six hundred and ",
+    "m/s * ",
+    "root of ",
+    "not that ",
+    "x = 2, ",
+    "because, ",
+    "\u2028",
+    "\u00b2",
+    "\\sqrt[",
+    "$5 ",
 )
 
 
