@@ -20,7 +20,7 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
     text = r1vl("--help", root=tmp_path).stdout
-    for command in ("run", "env", "plan", "up", "down", "world", "tiny-base", "results", "ask", "doctor", "submit"):
+    for command in ("run", "env", "plan", "up", "down", "world", "tiny-base", "results", "ask", "doctor", "submit", "reward", "audit-rewards"):
         assert f"\n  {command} " in text
 
 
