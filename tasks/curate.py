@@ -16,7 +16,7 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import heldout_file, image_roots, sources
 
-REVISION = 1
+REVISION = 2
 DATABASE = "curated.duckdb"
 
 

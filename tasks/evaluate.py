@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tasks.trainer import Work
 
-REVISION = 1
+REVISION = 2
 POLICIES = ("warmup", "stepgrpo")
 SUMMARY = "summary.json"
 

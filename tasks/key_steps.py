@@ -17,7 +17,7 @@ from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 
-REVISION = 1
+REVISION = 2
 DATABASE = "key_steps.duckdb"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from r1vl_core.policy.model import Policy
     from tasks.trainer import Work
 
-REVISION = 1
+REVISION = 2
 POLICY = warmup.POLICY
 
 
