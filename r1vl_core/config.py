@@ -112,7 +112,7 @@ class StepGRPO(Dials):
     """Step-wise group relative policy optimisation (arXiv 2503.12937)."""
 
     num_steps: int = Field(40, ge=1)
-    """Optimiser steps."""
+    """Training steps: each samples groups and makes num_updates updates from them."""
     questions_per_step: int = Field(16, ge=1)
     """P: questions a step, over all processes together."""
     group_size: int = Field(4, ge=2)
@@ -122,7 +122,23 @@ class StepGRPO(Dials):
     max_new_tokens: int = Field(1024, ge=1)
     """Tokens of one sampled path, at most; a path that never ends is truncated and counted."""
     mask_truncated: bool = False
-    """Leave truncated paths out of the loss."""
+    """Leave truncated paths out of the loss; they still count in its mean, so that the others never weigh more."""
+    reward: Literal["outcome", "step_rar", "step_rvr", "both"] = "both"
+    """What a path is paid: outcome, 1 for a right answer; step_rar or step_rvr alone; both, their sum (the paper)."""
+    advantage: Literal["grpo", "dr_grpo", "rloo"] = "grpo"
+    """Against its group: grpo, mean and standard deviation (the paper); dr_grpo, the mean alone; rloo, the mean of the others."""
+    credit: Literal["path", "step"] = "path"
+    """Who shares in key steps: every token of the path (the paper), or the step that reached them (r1vl_core/training/credit.py)."""
+    loss_mean: Literal["path", "token", "constant"] = "path"
+    """Over a path's tokens, then over paths (the paper); over all tokens; or over paths, sums divided by max_new_tokens (Dr. GRPO)."""
+    num_updates: int = Field(1, ge=1)
+    """Updates from each step's paths (the paper: 1); from the second on, the ratio to the policy before the first is clipped."""
+    clip_low: float = Field(0.2, ge=0, lt=1)
+    """Ratios below 1 - clip_low have no gradient where the advantage is negative; used with num_updates above 1."""
+    clip_high: float = Field(0.2, ge=0)
+    """Ratios above 1 + clip_high have no gradient where the advantage is positive; used with num_updates above 1."""
+    refill_rounds: int = Field(0, ge=0)
+    """Times, at most, that a step samples other questions in the place of those whose paths teach nothing (all advantages 0)."""
     learning_rate: float = Field(1e-6, gt=0)
     """Initial learning rate; linear decay to 0."""
     weight_decay: float = Field(0.0, ge=0)
@@ -136,9 +152,17 @@ class StepGRPO(Dials):
     forward: Literal["shared", "dense"] = "shared"
     """Training forward: one row a question with the prompt shared by its group, or one padded row a path (the oracle)."""
     save_every: int = Field(10, ge=1)
-    """Optimiser steps between checkpoints."""
+    """Training steps between checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
     """Checkpoints kept for resuming."""
+
+    @model_validator(mode="after")
+    def _methods_fit(self) -> StepGRPO:
+        if self.credit == "step" and self.reward not in ("step_rar", "both"):
+            raise ValueError(f'credit "step" shares out key steps, which reward "{self.reward}" does not pay; use "step_rar" or "both"')
+        if self.advantage == "dr_grpo" and self.loss_mean != "constant":
+            raise ValueError(f'advantage "dr_grpo" goes with loss_mean "constant", not "{self.loss_mean}"; set it, or use "rloo"')
+        return self
 
 
 class Evaluate(Dials):

@@ -25,7 +25,7 @@ SCRIPTS = ("dom.js", "charts.js", "browser.js", "items.js", "main.js")
 """The page's scripts, run in this order as one."""
 
 STEPGRPO_CURVES = (
-    ("Reward", "StepRAR + StepRVR, mean a path", ("reward",)),
+    ("Reward", "what the preset pays, mean a path", ("reward",)),
     ("StepRAR", "answer, plus alpha times k", ("step_rar",)),
     ("StepRVR", "share complete and in order", ("step_rvr",)),
     ("Right answers", "share of sampled paths", ("accuracy",)),
@@ -33,7 +33,9 @@ STEPGRPO_CURVES = (
     ("KL to the warm-up policy", "nats a token", ("kl",)),
     ("Entropy", "nats a token", ("entropy",)),
     ("Path length", "tokens, mean a path", ("mean_tokens",)),
+    ("Clipped tokens", "share of the later updates' tokens, ratio too low or too high", ("clip_low", "clip_high")),
     ("Groups that teach nothing", "share with equal rewards", ("zero_variance",)),
+    ("Groups sampled", "refilled ones included, and those left out of the update", ("groups_sampled", "groups_skipped")),
     ("Truncated paths", "share that never ended", ("truncated",)),
     ("Gradient norm", "before clipping", ("grad_norm",)),
     ("Time a step", "seconds", ("seconds",)),

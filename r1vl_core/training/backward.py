@@ -9,11 +9,21 @@ from dataclasses import astuple, dataclass
 import torch
 from torch import Tensor
 
+from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import TokenScores, score_dense, score_shared
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.shared_prefix import SUPPORTED
 from r1vl_core.training.groups import Group
-from r1vl_core.training.losses import MAX_LOG_RATIO, k3, path_weights, policy_gradient
+from r1vl_core.training.losses import (
+    LOSS_MEANS,
+    MAX_LOG_RATIO,
+    StepSize,
+    Weigh,
+    clipped_policy_gradient,
+    count_clipped,
+    k3,
+    policy_gradient,
+)
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
 
@@ -35,10 +45,10 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a step's micro-batches add up to. `loss` and `kl` are weighted as in the loss; the others are plain sums over tokens.
+    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss; the others are plain sums over tokens.
 
-    >>> Sums(loss=1.0) + Sums(loss=0.5, num_tokens=3.0)
-    Sums(loss=1.5, kl=0.0, entropy=0.0, gap=0.0, num_clamped=0.0, num_tokens=3.0)
+    >>> (Sums(loss=1.0) + Sums(loss=0.5, num_tokens=3.0)).loss
+    1.5
     """
 
     loss: float = 0.0
@@ -46,6 +56,8 @@ class Sums:
     entropy: float = 0.0
     gap: float = 0.0
     num_clamped: float = 0.0
+    num_clipped_low: float = 0.0
+    num_clipped_high: float = 0.0
     num_tokens: float = 0.0
 
     def __add__(self, other: Sums) -> Sums:
@@ -66,44 +78,53 @@ def cut(
     groups: Sequence[Group],
     device: torch.device,
     *,
-    num_paths: int,
+    size: StepSize,
+    loss_mean: str,
     token_budget: int,
     shared: bool,
     all_groups: bool,
-    mask_truncated: bool,
 ) -> list[MicroBatch]:
-    """Cut the groups of a step into micro-batches. `num_paths` counts all paths of all processes.
+    """Cut the groups of a step into micro-batches. `size` counts all processes; what is left out of the loss still counts in it.
 
-    Unless `all_groups`, groups that teach nothing are left out; truncated paths are, when `mask_truncated` says so. Either still counts
-    in `num_paths`, so leaving out never weighs the others more.
+    Unless `all_groups`, groups that teach nothing are left out before any forward.
     """
-    groups = [group for group in groups if group.teaches or all_groups]
-    kept = [[i for i, rollout in enumerate(group.rollouts) if not (mask_truncated and rollout.truncated)] for group in groups]
+    groups = [group for group in groups if group.is_trained(all_groups=all_groups)]
+    kept = [[path for path, in_loss in enumerate(group.in_loss) if in_loss] for group in groups]
     lengths = [[len(group.rollouts[path].token_ids) for path in paths] for group, paths in zip(groups, kept, strict=True)]
     tables = fill([len(group.prompt) for group in groups], lengths, token_budget, shared=shared)
+    weigh = LOSS_MEANS[loss_mean]
     return [
-        _micro_batch([(groups[i], [kept[i][place] for place in places]) for i, places in table.items()], num_paths, device)
+        _micro_batch([(groups[i], [kept[i][place] for place in places]) for i, places in table.items()], weigh, size, device)
         for table in tables
     ]
 
 
 def add_gradient(
-    policy: Policy, batch: MicroBatch, reference_logprobs: Tensor | None, *, score: Score, temperature: float, beta: float
-) -> Sums:
-    """Add the gradient of a micro-batch's part of the loss to the policy's parameters."""
-    scores = score(policy, batch.prompts, batch.completions, temperature)
-    per_token = policy_gradient(scores.logprobs, batch.advantages)
-    logprobs = scores.logprobs.detach()
+    policy: Policy, batch: MicroBatch, reference_logprobs: Tensor | None, old_logprobs: Tensor | None, *, score: Score, settings: StepGRPO
+) -> tuple[Sums, Tensor]:
+    """Add the gradient of a micro-batch's part of the loss to the policy's parameters; its sums, and its log-probabilities (N,).
+
+    `old_logprobs` (N,) are those before the first update from these paths, None in the first; `reference_logprobs` (N,) may be None when
+    there is no penalty.
+    """
+    scores = score(policy, batch.prompts, batch.completions, settings.temperature)
+    logprobs, clipped = scores.logprobs.detach(), (0, 0)
+    if old_logprobs is None:
+        per_token = policy_gradient(scores.logprobs, batch.advantages)
+    else:
+        clips = (settings.clip_low, settings.clip_high)
+        per_token = clipped_policy_gradient(scores.logprobs, old_logprobs, batch.advantages, *clips)
+        clipped = count_clipped(logprobs, old_logprobs, batch.advantages, *clips)
     kl = num_clamped = 0.0
     if reference_logprobs is not None:
         divergence = k3(scores.logprobs, reference_logprobs)
-        per_token = per_token + beta * divergence
+        per_token = per_token + settings.beta * divergence
         kl = float((divergence.detach() * batch.weights).sum())
         num_clamped = float(((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum())
     loss = (per_token * batch.weights).sum()
     loss.backward()
     gap = float((logprobs - batch.sampled_logprobs).abs().sum())
-    return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, float(len(logprobs)))
+    return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
 
 
 def fill(
@@ -133,14 +154,13 @@ def fill(
     return batches
 
 
-def _micro_batch(chosen: Sequence[tuple[Group, list[int]]], num_paths: int, device: torch.device) -> MicroBatch:
+def _micro_batch(chosen: Sequence[tuple[Group, list[int]]], weigh: Weigh, size: StepSize, device: torch.device) -> MicroBatch:
     rollouts = [group.rollouts[path] for group, paths in chosen for path in paths]
-    lengths = [len(rollout.token_ids) for rollout in rollouts]
-    advantages = torch.tensor([group.advantages[path] for group, paths in chosen for path in paths], dtype=torch.float64)
+    advantages = [advantage for group, paths in chosen for path in paths for advantage in group.credit.tokens[path]]
     return MicroBatch(
         [group.prompt for group, _ in chosen],
         [[torch.tensor(group.rollouts[path].token_ids) for path in paths] for group, paths in chosen],
-        advantages.repeat_interleave(torch.tensor(lengths)).float().to(device),
-        path_weights(lengths, num_paths).to(device),
+        torch.tensor(advantages).to(device),
+        weigh([len(rollout.token_ids) for rollout in rollouts], size).to(device),
         torch.tensor([value for rollout in rollouts for value in rollout.logprobs]).to(device),
     )

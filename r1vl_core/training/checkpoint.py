@@ -1,7 +1,7 @@
 """Save and resume a training run: a checkpoint is whole or it is not there.
 
-A checkpoint folder `step-000040` holds `weights.safetensors`, `state.pt` (optimiser, random states, our own values only, read with
-`weights_only=True`) and `whole.json` (the size of every file). It is written beside, flushed to disk and renamed.
+A checkpoint folder `step-000040` holds `weights.safetensors`, `state.pt` (optimiser, data position, random states, our own values only,
+read with `weights_only=True`) and `whole.json` (the size of every file). It is written beside, flushed to disk and renamed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from r1vl_core.report import Report
+from r1vl_core.training.order import Stream
 
 _NAME = re.compile(r"step-\d{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a step changes, beside torch's random states: what a checkpoint holds.
+
+    >>> State.__slots__
+    ('model', 'optimizer', 'stream')
+    """
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    stream: Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,7 @@ class Checkpoints:
         names = sorted((p.name for p in self.folder.glob("step-*") if _NAME.fullmatch(p.name)), reverse=True)
         return next((self.folder / name for name in names if _is_whole(self.folder / name)), None)
 
-    def save(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Path:
+    def save(self, step: int, state: State) -> Path:
         """Write the state after `step` steps and drop checkpoints beyond `keep`.
 
         Raises OSError when it cannot be written (a full disk); older checkpoints are then as they were.
@@ -52,7 +66,7 @@ class Checkpoints:
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            _write(partial, {"step": step, "run": self.run}, model, optimizer)
+            _write(partial, {"step": step, "run": self.run}, state)
         except (OSError, RuntimeError, SafetensorError) as error:  # each writer has its own way to say that the disk is full
             shutil.rmtree(partial, ignore_errors=True)
             raise OSError(f"cannot write checkpoint {target}: {error}; make room and run again, it resumes where it last saved") from error
@@ -62,22 +76,23 @@ class Checkpoints:
             shutil.rmtree(old)
         return target
 
-    def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Load the newest whole checkpoint into model and optimiser; the number of steps done, 0 when there is none.
+    def restore(self, state: State) -> int:
+        """Load the newest whole checkpoint into `state`; the number of steps done, 0 when there is none.
 
         Raises ValueError when the folder holds another run's checkpoints.
         """
         newest = self.newest()
         if newest is None:
             return 0
-        state = torch.load(newest / "state.pt", weights_only=True, map_location="cpu")
-        if state["run"] != self.run:
-            differing = sorted(k for k in {*state["run"], *self.run} if state["run"].get(k) != self.run.get(k))
+        saved = torch.load(newest / "state.pt", weights_only=True, map_location="cpu")
+        if saved["run"] != self.run:
+            differing = sorted(k for k in {*saved["run"], *self.run} if saved["run"].get(k) != self.run.get(k))
             raise ValueError(f"{newest}: a checkpoint of another run ({', '.join(differing)} differ); empty the folder to start anew")
-        _load_weights(newest / "weights.safetensors", model)
-        optimizer.load_state_dict(state["optimizer"])
-        _set_random_states(state["random"])
-        return int(state["step"])
+        _load_weights(newest / "weights.safetensors", state.model)
+        state.optimizer.load_state_dict(saved["optimizer"])
+        state.stream.position = saved["position"]
+        _set_random_states(saved["random"])
+        return int(saved["step"])
 
 
 def append_report(folder: Path, report: Report) -> None:
@@ -112,9 +127,10 @@ def cut_reports(folder: Path, step: int) -> None:
     partial.replace(path)
 
 
-def _write(folder: Path, state: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    save_file({name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}, folder / "weights.safetensors")
-    torch.save({**state, "optimizer": optimizer.state_dict(), "random": _random_states()}, folder / "state.pt")
+def _write(folder: Path, header: dict[str, Any], state: State) -> None:
+    save_file({name: parameter.detach().contiguous() for name, parameter in state.model.named_parameters()}, folder / "weights.safetensors")
+    values = {"optimizer": state.optimizer.state_dict(), "position": state.stream.position, "random": _random_states()}
+    torch.save({**header, **values}, folder / "state.pt")
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     (folder / "whole.json").write_text(json.dumps(sizes))
     for path in folder.iterdir():

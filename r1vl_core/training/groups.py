@@ -2,40 +2,98 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from r1vl_core.policy.model import Prompt
+from r1vl_core.config import StepGRPO
+from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.rollout import Rollout
 from r1vl_core.reasoning.rewards import Reward
+from r1vl_core.training.credit import CREDITS, Credit
+from r1vl_core.training.pay import paid
+
+Judge = Callable[[int, str], Reward]
+"""The reward of a response to the question of that number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The M paths sampled for one question, with what each earned and its advantage.
+    """The M paths sampled for one question, with the reward of each, what the preset paid for it, and its advantages.
+
+    `in_loss` says which paths are trained on: all, or those that are not truncated.
 
     >>> Group.__slots__
-    ('prompt', 'rollouts', 'texts', 'rewards', 'advantages')
+    ('prompt', 'rollouts', 'texts', 'rewards', 'pay', 'credit', 'in_loss')
     """
 
     prompt: Prompt
     rollouts: tuple[Rollout, ...]
     texts: tuple[str, ...]
     rewards: tuple[Reward, ...]
-    advantages: tuple[float, ...]
+    pay: tuple[float, ...]
+    credit: Credit
+    in_loss: tuple[bool, ...]
 
     @property
     def teaches(self) -> bool:
-        """Whether any advantage is not zero."""
-        return any(self.advantages)
+        """Whether any token in the loss has an advantage that is not zero."""
+        return any(any(advantages) for advantages, kept in zip(self.credit.tokens, self.in_loss, strict=True) if kept)
+
+    def is_trained(self, *, all_groups: bool) -> bool:
+        """Whether it takes part in the update: it teaches, or `all_groups` do, because a reference holds the policy near it."""
+        return self.teaches or (all_groups and any(self.in_loss))
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all its paths, those outside the loss included."""
+        return sum(len(rollout.token_ids) for rollout in self.rollouts)
 
     def samples(self, step: int) -> list[dict[str, Any]]:
         """One plain row a path for the run's record."""
-        paths = zip(self.rollouts, self.texts, self.rewards, self.advantages, strict=True)
-        return [_sample(step, *path) for path in paths]
+        rows = zip(self.rollouts, self.texts, self.rewards, self.pay, self.credit.paths, self.credit.steps, strict=True)
+        return [_sample(step, *row) for row in rows]
 
 
-def _sample(step: int, rollout: Rollout, text: str, reward: Reward, advantage: float) -> dict[str, Any]:
+def judged_groups(
+    policy: Policy, questions: Sequence[int], prompts: Sequence[Prompt], rollouts: Sequence[Rollout], judge: Judge, settings: StepGRPO
+) -> list[Group]:
+    """Reward every rollout, M of them for each question in turn, and give each group its advantages.
+
+    Raises ValueError for a reward that is not a finite number, RuntimeError for a judge that raised; both name the question.
+    """
+    size = settings.group_size
+    groups = []
+    for place, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
+        group = tuple(rollouts[place * size : (place + 1) * size])
+        assert len(group) == size, "a group lacks rollouts"
+        assert all(rollout.question_id == prompt.question_id for rollout in group), "a group holds another question's rollouts"
+        texts = tuple(policy.decode(rollout.token_ids) for rollout in group)
+        rewards = tuple(_judged(judge, question, prompt.question_id, text) for text in texts)
+        pay = tuple(paid(reward, settings) for reward in rewards)
+        credit = CREDITS[settings.credit](policy, group, texts, rewards, settings)
+        in_loss = tuple(not (settings.mask_truncated and rollout.truncated) for rollout in group)
+        groups.append(Group(prompt, group, texts, rewards, pay, credit, in_loss))
+    return groups
+
+
+def _judged(judge: Judge, question: int, question_id: str, text: str) -> Reward:
+    try:
+        reward = judge(question, text)
+    except Exception as error:  # whatever it was: the run ends, and says on which question
+        raise RuntimeError(
+            f"question {question_id}: its reward raised {type(error).__name__}: {error}; the response was {text!r}"
+        ) from error
+    parts = {"step_rar": reward.step_rar, "step_rvr": reward.step_rvr, "k": reward.k}
+    if not all(map(math.isfinite, parts.values())):
+        raise ValueError(f"question {question_id}: a reward is not a finite number: {parts}; the response was {text!r}")
+    return reward
+
+
+def _sample(
+    step: int, rollout: Rollout, text: str, reward: Reward, pay: float, advantage: float, step_advantages: Sequence[float]
+) -> dict[str, Any]:
     return {
         "step": step,
         "question_id": rollout.question_id,
@@ -43,7 +101,9 @@ def _sample(step: int, rollout: Rollout, text: str, reward: Reward, advantage: f
         "step_rar": reward.step_rar,
         "step_rvr": reward.step_rvr,
         "k": reward.k,
+        "paid": pay,
         "advantage": advantage,
+        "step_advantages": list(step_advantages),
         "verdict": str(reward.verdict),
         "rule": reward.rule,
         "answer": reward.answer,

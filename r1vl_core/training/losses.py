@@ -1,8 +1,9 @@
-"""The StepGRPO loss, token by token (paper, equation 5). N tokens of many paths; every function returns (N,)."""
+"""The StepGRPO loss, token by token (paper, equation 5), and its kin. N tokens of many paths, every tensor (N,)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,8 +13,32 @@ MAX_LOG_RATIO = 10.0
 
 
 def policy_gradient(logprobs: Tensor, advantages: Tensor) -> Tensor:
-    """-(pi / stop_gradient(pi)) * A: its value is -A, its gradient that of -A * log pi. One update a group, so nothing is clipped."""
+    """-(pi / stop_gradient(pi)) * A: its value is -A, its gradient that of -A * log pi. The first update from a group, where the policy
+    still is the one that sampled it, so nothing is clipped."""
     return -torch.exp(logprobs - logprobs.detach()) * advantages
+
+
+def clipped_policy_gradient(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> Tensor:
+    """-min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A), ratio = pi / pi before the first update (PPO, arXiv 1707.06347,
+    equation 7). The log-ratio is clamped to +-MAX_LOG_RATIO first, so that a ratio cannot overflow.
+
+    >>> clipped_policy_gradient(torch.log(torch.tensor([3.0, 3.0])), torch.zeros(2), torch.tensor([1.0, -1.0]), 0.2, 0.2).tolist()
+    [-1.2000000476837158, 3.0]
+    """
+    ratio = torch.exp((logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO))
+    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+
+
+def count_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> tuple[int, int]:
+    """How many tokens have no gradient because of `clip_low` and of `clip_high`.
+
+    >>> count_clipped(torch.log(torch.tensor([3.0, 3.0, 0.1])), torch.zeros(3), torch.tensor([1.0, -1.0, -1.0]), 0.2, 0.2)
+    (1, 1)
+    """
+    ratio = torch.exp(logprobs - old_logprobs)
+    low = (ratio < 1 - clip_low) & (advantages < 0)
+    high = (ratio > 1 + clip_high) & (advantages > 0)
+    return int(low.sum()), int(high.sum())
 
 
 def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
@@ -26,13 +51,53 @@ def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     return torch.exp(log_ratio) - log_ratio - 1
 
 
-def path_weights(lengths: Sequence[int], num_paths: int) -> Tensor:
-    """Weight of every token so that a weighted sum is the mean over each path's tokens, then over `num_paths` paths.
+@dataclass(frozen=True, slots=True)
+class StepSize:
+    """What a whole step counts, over all micro-batches and processes: its paths, their tokens, and how long a path may be (tokens).
 
-    `num_paths` counts the whole step, whatever part of it `lengths` is, so micro-batches and processes add up.
+    >>> StepSize(num_paths=2, num_tokens=3, max_tokens=8).num_tokens
+    3
+    """
 
-    >>> path_weights([1, 2], num_paths=2).tolist()
+    num_paths: int
+    num_tokens: int
+    max_tokens: int
+
+
+def path_mean(lengths: Sequence[int], size: StepSize) -> Tensor:
+    """Weights of a mean over each path's tokens, then over paths (paper's code).
+
+    Like the other two: the weights (N,) of the tokens of some paths with `lengths`, so that weighted sums of parts of a step add up to its
+    loss; `size` counts the whole step, also what is left out of the loss, so that leaving out never weighs the others more.
+
+    >>> path_mean([1, 2], StepSize(num_paths=2, num_tokens=3, max_tokens=8)).tolist()
     [0.5, 0.25, 0.25]
     """
-    sizes = torch.tensor(lengths, dtype=torch.int64)
-    return torch.repeat_interleave(1.0 / (num_paths * sizes.double()), sizes).float()
+    return _spread([1.0 / (size.num_paths * length) if length else 0.0 for length in lengths], lengths)
+
+
+def token_mean(lengths: Sequence[int], size: StepSize) -> Tensor:
+    """Weights of a mean over all tokens of the step: a long path counts for more (DAPO, arXiv 2503.14476, equation 8).
+
+    >>> token_mean([1, 3], StepSize(num_paths=2, num_tokens=4, max_tokens=8)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    return _spread([1.0 / max(1, size.num_tokens)] * len(lengths), lengths)
+
+
+def constant_mean(lengths: Sequence[int], size: StepSize) -> Tensor:
+    """Weights of a sum over each path's tokens divided by a constant, then a mean over paths: length has no say (Dr. GRPO, section 3.2).
+
+    >>> constant_mean([1, 2], StepSize(num_paths=2, num_tokens=3, max_tokens=8)).tolist()
+    [0.0625, 0.0625, 0.0625]
+    """
+    return _spread([1.0 / (size.num_paths * size.max_tokens)] * len(lengths), lengths)
+
+
+def _spread(weights: Sequence[float], lengths: Sequence[int]) -> Tensor:
+    return torch.tensor(weights, dtype=torch.float64).repeat_interleave(torch.tensor(lengths, dtype=torch.int64)).float()
+
+
+Weigh = Callable[[Sequence[int], StepSize], Tensor]
+LOSS_MEANS: dict[str, Weigh] = {"path": path_mean, "token": token_mean, "constant": constant_mean}
+"""By the setting `stepgrpo.loss_mean`."""

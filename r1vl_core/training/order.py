@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+
+@dataclass(slots=True)
+class Stream:
+    """The endless stream of epochs that a run draws its questions from; `position` is all the state there is, and a checkpoint holds it.
+
+    >>> stream = Stream(num_items=5, seed=0)
+    >>> stream.take(3) + stream.take(4) == draw(5, 0, 7, seed=0), stream.position
+    (True, 7)
+    """
+
+    num_items: int
+    seed: int
+    position: int = 0
+
+    def take(self, count: int) -> list[int]:
+        """The next `count` items."""
+        start, self.position = self.position, self.position + count
+        return draw(self.num_items, start, self.position, seed=self.seed)
 
 
 def draw(num_items: int, start: int, stop: int, *, seed: int) -> list[int]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-
 from r1vl_core.report import Report
-from r1vl_core.training.checkpoint import Checkpoints, append_report, cut_reports
+from r1vl_core.training.checkpoint import Checkpoints, State, append_report, cut_reports
 from r1vl_core.training.processes import any_process, is_first, wait_for_all
 
 
@@ -17,13 +15,12 @@ def run_steps(
     num_steps: int,
     checkpoints: Checkpoints | None,
     save_every: int,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    state: State,
     accelerator: Any,
     should_stop: Callable[[], bool],
 ) -> Iterator[Report]:
     """Yield `take_step(step)` for every step still to do; save every `save_every` steps, at the end and when asked to stop."""
-    first = checkpoints.restore(model, optimizer) if checkpoints else 0
+    first = checkpoints.restore(state) if checkpoints else 0
     if checkpoints and is_first(accelerator):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
         cut_reports(checkpoints.folder, first)
@@ -34,7 +31,7 @@ def run_steps(
         if checkpoints and is_first(accelerator):
             append_report(checkpoints.folder, report)
             if stopping or (step + 1) % save_every == 0 or step + 1 == num_steps:
-                checkpoints.save(step + 1, model, optimizer)
+                checkpoints.save(step + 1, state)
         yield report
         if stopping:
             return

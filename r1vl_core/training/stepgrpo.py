@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -17,20 +16,17 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import score_shared
 from r1vl_core.policy.model import Policy, Prompt
-from r1vl_core.policy.rollout import Rollout, generate
-from r1vl_core.reasoning.rewards import Reward
+from r1vl_core.policy.rollout import generate
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
-from r1vl_core.training.advantages import group_advantages
 from r1vl_core.training.backward import MicroBatch, Score, Sums, add_gradient, choose_forward, cut
-from r1vl_core.training.checkpoint import Checkpoints
-from r1vl_core.training.groups import Group
-from r1vl_core.training.order import draw
-from r1vl_core.training.processes import gather_lists, my_share, sum_over_processes
+from r1vl_core.training.checkpoint import Checkpoints, State
+from r1vl_core.training.groups import Group, Judge, judged_groups
+from r1vl_core.training.losses import StepSize
+from r1vl_core.training.order import Stream
+from r1vl_core.training.processes import gather_lists, sum_over_processes
 from r1vl_core.training.run import run_steps
-
-Judge = Callable[[int, str], Reward]
-"""The reward of a response to the question of that number."""
+from r1vl_core.training.sampling import Sampled, sample_groups
 
 
 def train(
@@ -63,7 +59,7 @@ def train(
         reference if settings.beta > 0 else None,
         get_prompt,
         judge,
-        num_questions,
+        Stream(num_questions, seed),
         settings,
         seed,
         token_budget,
@@ -79,8 +75,7 @@ def train(
         settings.num_steps,
         checkpoints,
         settings.save_every,
-        policy.model,
-        run.optimizer,
+        State(policy.model, run.optimizer, run.stream),
         accelerator,
         should_stop,
     )
@@ -89,7 +84,7 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything a step needs; the same for all steps.
+    """Everything a step needs, the same for all steps; only the state (weights, optimiser, stream) changes from one to the next.
 
     >>> Run.__slots__[:2]
     ('policy', 'reference')
@@ -99,7 +94,7 @@ class Run:
     reference: Policy | None
     get_prompt: Callable[[int], Prompt]
     judge: Judge
-    num_questions: int
+    stream: Stream
     settings: StepGRPO
     seed: int
     token_budget: int
@@ -109,53 +104,81 @@ class Run:
 
 
 def take_step(run: Run, step: int) -> Report:
-    """One update: draw P questions, sample M paths of each, reward them, compare within groups, reinforce."""
+    """Draw P questions, sample M paths of each, reward them, compare within groups, reinforce: once, or `num_updates` times."""
     policy, settings, clock = run.policy, run.settings, Clock(run.policy.device)
-    drawn = draw(run.num_questions, step * settings.questions_per_step, (step + 1) * settings.questions_per_step, seed=run.seed)
-    mine = my_share(list(enumerate(drawn)), run.accelerator)
-    prompts = [run.get_prompt(question) for _, question in mine]
-    clock.lap("encode")
-
-    policy.model.eval()
-    rollouts = generate(
-        policy,
-        prompts,
-        num_samples=settings.group_size,
-        temperature=settings.temperature,
-        max_new_tokens=settings.max_new_tokens,
-        seeds=[(run.seed, step, place) for place, _ in mine],
+    sampled = sample_groups(
+        functools.partial(sample, run, step, clock),
+        run.stream,
+        num_groups=settings.questions_per_step,
+        refill_rounds=settings.refill_rounds,
+        accelerator=run.accelerator,
     )
-    clock.lap("rollout")
 
-    groups = judged_groups(policy, [question for _, question in mine], prompts, rollouts, settings.group_size, run.judge)
-    clock.lap("reward")
-
+    num_paths = settings.questions_per_step * settings.group_size
+    all_groups = run.reference is not None
+    num_used = sum(group.is_trained(all_groups=all_groups) for group in sampled.mine)
+    num_tokens, num_used = map(int, sum_over_processes([sum(group.num_tokens for group in sampled.mine), num_used], run.accelerator))
     batches = cut(
-        groups,
+        sampled.mine,
         policy.device,
-        num_paths=settings.questions_per_step * settings.group_size,
+        size=StepSize(num_paths, num_tokens, settings.max_new_tokens),
+        loss_mean=settings.loss_mean,
         token_budget=run.token_budget,
         shared=run.score is score_shared,
-        all_groups=run.reference is not None,
-        mask_truncated=settings.mask_truncated,
+        all_groups=all_groups,
     )
     references = [reference_logprobs(run, batch) for batch in batches]
     clock.lap("reference")
 
     policy.model.train()
-    sums = Sums()
-    for batch, known in zip(batches, references, strict=True):
-        sums += add_gradient(policy, batch, known, score=run.score, temperature=settings.temperature, beta=settings.beta)
-    optimizers.sum_gradients(policy.model, run.accelerator)
     rate = settings.learning_rate * (1 - step / settings.num_steps)
-    grad_norm = optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm)
+    updates, grad_norms = [], []
+    old: list[Tensor | None] = [None] * len(batches)
+    for _ in range(settings.num_updates):
+        sums, old = add_gradients(run, batches, references, old)
+        optimizers.sum_gradients(policy.model, run.accelerator)
+        grad_norms.append(optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm))
+        updates.append(Sums(*sum_over_processes(astuple(sums), run.accelerator)))
     clock.lap("update")
 
-    samples = gather_lists([group.samples(step + 1) for group in groups], run.accelerator)
-    sums = Sums(*sum_over_processes(astuple(sums), run.accelerator))
-    metrics = {**summary(samples), **means(sums), "grad_norm": grad_norm, "learning_rate": rate, **clock.seconds()}
+    rows = gather_lists([(place, group.samples(step + 1)) for place, group in sampled.groups.items()], run.accelerator)
+    samples = [group for _, group in sorted(rows, key=lambda row: row[0])]
+    metrics = {**summary(samples), **counts(sampled, num_used), **means(updates)}
+    metrics |= {"grad_norm": fmean(grad_norms), "learning_rate": rate, **clock.seconds()}
     metrics["tokens_per_second"] = metrics["tokens"] / metrics["seconds"]
     return Report(step + 1, settings.num_steps, metrics, tuple(sample for group in samples for sample in group))
+
+
+def sample(run: Run, step: int, clock: Clock, drawn: Sequence[tuple[int, int]]) -> list[Group]:
+    """Sample and reward a group for each (place in the step, question); the place decides what is sampled, not the company."""
+    prompts = [run.get_prompt(question) for _, question in drawn]
+    clock.lap("encode")
+    run.policy.model.eval()
+    rollouts = generate(
+        run.policy,
+        prompts,
+        num_samples=run.settings.group_size,
+        temperature=run.settings.temperature,
+        max_new_tokens=run.settings.max_new_tokens,
+        seeds=[(run.seed, step, place) for place, _ in drawn],
+    )
+    clock.lap("rollout")
+    groups = judged_groups(run.policy, [question for _, question in drawn], prompts, rollouts, run.judge, run.settings)
+    clock.lap("reward")
+    return groups
+
+
+def add_gradients(
+    run: Run, batches: Sequence[MicroBatch], references: Sequence[Tensor | None], old: Sequence[Tensor | None]
+) -> tuple[Sums, list[Tensor | None]]:
+    """Add up the gradient of one update over all micro-batches; the old log-probabilities for the next are those of the first."""
+    sums = Sums()
+    known: list[Tensor | None] = []
+    for batch, reference, before in zip(batches, references, old, strict=True):
+        part, logprobs = add_gradient(run.policy, batch, reference, before, score=run.score, settings=run.settings)
+        sums += part
+        known.append(logprobs if before is None else before)
+    return sums, known
 
 
 @torch.no_grad()
@@ -166,54 +189,56 @@ def reference_logprobs(run: Run, batch: MicroBatch) -> Tensor | None:
     return run.score(run.reference, batch.prompts, batch.completions, run.settings.temperature).logprobs
 
 
-def judged_groups(
-    policy: Policy, questions: Sequence[int], prompts: Sequence[Prompt], rollouts: Sequence[Rollout], group_size: int, judge: Judge
-) -> list[Group]:
-    """Reward every rollout and give each group its advantages. Raises ValueError for a reward that is not a finite number."""
-    groups = []
-    for place, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
-        group = tuple(rollouts[place * group_size : (place + 1) * group_size])
-        assert all(rollout.question_id == prompt.question_id for rollout in group), "a group holds another question's rollouts"
-        texts = tuple(policy.decode(rollout.token_ids) for rollout in group)
-        rewards = tuple(judge(question, text) for text in texts)
-        totals = [reward.total for reward in rewards]
-        if not all(math.isfinite(total) for total in totals):
-            raise ValueError(f"question {prompt.question_id}: a reward is not a finite number: {totals}")
-        groups.append(Group(prompt, group, texts, rewards, tuple(group_advantages(totals))))
-    return groups
-
-
 def summary(samples: Sequence[Sequence[dict[str, Any]]]) -> dict[str, float]:
-    """Means over all paths of a step (P groups of M rows), and the share of groups whose rewards are all equal."""
+    """Means over all paths sampled in a step, those of groups that were replaced included: what the policy does, not what was picked.
+
+    `reward` is what the preset pays; `zero_variance` the share of groups in which every advantage is 0.
+    """
     paths = [path for group in samples for path in group]
     return {
-        "reward": fmean(path["step_rar"] + path["step_rvr"] for path in paths),
+        "reward": fmean(path["paid"] for path in paths),
         "step_rar": fmean(path["step_rar"] for path in paths),
         "step_rvr": fmean(path["step_rvr"] for path in paths),
         "k": fmean(path["k"] for path in paths),
         "accuracy": fmean(path["verdict"] == "correct" for path in paths),
         "unjudged": fmean(path["verdict"] in ("timeout", "error") for path in paths),
-        "zero_variance": fmean(not any(path["advantage"] for path in group) for group in samples),
+        "zero_variance": fmean(not any(path["advantage"] or any(path["step_advantages"]) for path in group) for group in samples),
         "mean_tokens": fmean(path["num_tokens"] for path in paths),
         "truncated": fmean(path["truncated"] for path in paths),
         "tokens": float(sum(path["num_tokens"] for path in paths)),
     }
 
 
-def means(sums: Sums) -> dict[str, float]:
-    """Loss and KL of the step, and means over the tokens that were scored.
+def counts(sampled: Sampled, num_used: int) -> dict[str, float]:
+    """`groups_sampled`, refilled ones included; `groups_skipped` of them took no part in the update; `refill_rounds` were needed."""
+    return {
+        "groups_sampled": float(sampled.num_groups),
+        "groups_skipped": float(sampled.num_groups - num_used),
+        "refill_rounds": float(sampled.num_rounds - 1),
+    }
+
+
+def means(updates: Sequence[Sums]) -> dict[str, float]:
+    """Loss and KL of the first update, and means over the tokens scored in it, where the policy still is the one that sampled.
 
     `entropy` is in nats; `logprob_gap` is the mean difference between a token's log-probability when drawn and when trained.
+    With more than one update, `clip_low` and `clip_high` are the shares of tokens that lost their gradient in the later ones.
     """
-    num_tokens = max(1.0, sums.num_tokens)
-    return {
-        "loss": sums.loss,
-        "kl": sums.kl,
-        "kl_clamped": sums.num_clamped / num_tokens,
-        "entropy": sums.entropy / num_tokens,
-        "logprob_gap": sums.gap / num_tokens,
-        "trained_tokens": sums.num_tokens,
+    first, later = updates[0], updates[1:]
+    num_tokens = max(1.0, first.num_tokens)
+    found = {
+        "loss": first.loss,
+        "kl": first.kl,
+        "kl_clamped": first.num_clamped / num_tokens,
+        "entropy": first.entropy / num_tokens,
+        "logprob_gap": first.gap / num_tokens,
+        "trained_tokens": first.num_tokens,
     }
+    if later:
+        num_later = max(1.0, sum(sums.num_tokens for sums in later))
+        found["clip_low"] = sum(sums.num_clipped_low for sums in later) / num_later
+        found["clip_high"] = sum(sums.num_clipped_high for sums in later) / num_later
+    return found
 
 
 class Clock:
@@ -225,11 +250,11 @@ class Clock:
         self._laps: dict[str, float] = {}
 
     def lap(self, phase: str) -> None:
-        """End a phase."""
+        """End a phase; one that comes again adds up."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         now = time.monotonic()
-        self._laps[f"seconds_{phase}"] = now - self._last
+        self._laps[f"seconds_{phase}"] = self._laps.get(f"seconds_{phase}", 0.0) + now - self._last
         self._last = now
 
     def seconds(self) -> dict[str, float]:

@@ -17,8 +17,8 @@ from r1vl_core.policy.logprobs import score_rows
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
-from r1vl_core.training.checkpoint import Checkpoints
-from r1vl_core.training.order import draw, subset
+from r1vl_core.training.checkpoint import Checkpoints, State
+from r1vl_core.training.order import Stream, subset
 from r1vl_core.training.processes import my_share, sum_over_processes
 from r1vl_core.training.run import run_steps
 
@@ -65,11 +65,11 @@ def train(
     if settings.freeze_vision:
         policy.model.model.visual.requires_grad_(False)
     optimizer = optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay)
+    stream = Stream(len(used), seed)
 
     def take_step(step: int) -> Report:
         started = time.monotonic()
-        first = step * settings.batch_size
-        drawn = draw(len(used), first, min(first + settings.batch_size, num_drawn), seed=seed)
+        drawn = stream.take(min(settings.batch_size, num_drawn - step * settings.batch_size))
         batch = [get_example(used[index]) for index in my_share(drawn, accelerator)]
         rate = settings.learning_rate * cosine(step, num_steps, settings.warmup_ratio)
         measured = backward(policy, batch, token_budget, accelerator)
@@ -81,7 +81,8 @@ def train(
     run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.model_dump(exclude={"save_every"})}
     checkpoints = Checkpoints(work_dir, run) if work_dir else None
     policy.model.train()
-    yield from run_steps(take_step, num_steps, checkpoints, settings.save_every, policy.model, optimizer, accelerator, should_stop)
+    state = State(policy.model, optimizer, stream)
+    yield from run_steps(take_step, num_steps, checkpoints, settings.save_every, state, accelerator, should_stop)
     policy.model.eval()
 
 

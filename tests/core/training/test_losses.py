@@ -1,4 +1,4 @@
-"""Advantages and losses against plain arithmetic."""
+"""Losses against plain arithmetic."""
 
 from __future__ import annotations
 
@@ -6,33 +6,21 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from r1vl_core.training.advantages import group_advantages
-from r1vl_core.training.losses import MAX_LOG_RATIO, k3, path_weights, policy_gradient
-
-rewards = st.lists(st.floats(0, 2.1, allow_nan=False), min_size=2, max_size=8)
-
-
-@given(st.floats(0, 2.1), st.integers(2, 16))
-def test_equal_rewards_give_exactly_zero(reward: float, group_size: int) -> None:
-    assert group_advantages([reward] * group_size) == [0.0] * group_size
-
-
-@settings(deadline=None)
-@given(rewards)
-def test_advantages_keep_the_order_and_sum_to_nothing(values: list[float]) -> None:
-    advantages = group_advantages(values)
-    assert abs(sum(advantages)) < 1e-9
-    for (a, x), (b, y) in zip(sorted(zip(values, advantages, strict=True)), sorted(zip(values, advantages, strict=True))[1:], strict=False):
-        assert x <= y or a == b
-
-
-def test_advantages_by_hand() -> None:
-    # mean 1, sample variance (1 + 0 + 0 + 1) / 3
-    scale = math.sqrt(2 / 3) + 1e-4
-    assert group_advantages([0.0, 1.0, 1.0, 2.0]) == pytest.approx([-1 / scale, 0, 0, 1 / scale], abs=1e-12)
+from r1vl_core.training.losses import (
+    MAX_LOG_RATIO,
+    StepSize,
+    Weigh,
+    clipped_policy_gradient,
+    constant_mean,
+    count_clipped,
+    k3,
+    path_mean,
+    policy_gradient,
+    token_mean,
+)
 
 
 def test_policy_gradient_has_the_value_of_the_advantage_and_the_gradient_of_the_log_probability() -> None:
@@ -63,12 +51,67 @@ def test_k3_stays_finite_when_policy_and_reference_part_far() -> None:
     assert torch.isfinite(logprobs.grad).all()
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
-def test_weights_are_a_mean_over_tokens_then_over_paths(lengths: list[int]) -> None:
-    values = [float(3 * index + token) for index, length in enumerate(lengths) for token in range(length)]
-    expected, start = 0.0, 0
-    for length in lengths:
-        expected += sum(values[start : start + length]) / length / len(lengths)
-        start += length
-    found = (torch.tensor(values, dtype=torch.float64) * path_weights(lengths, len(lengths)).double()).sum()
-    assert float(found) == pytest.approx(expected, rel=1e-6)
+def test_clipped_policy_gradient_by_hand_and_its_gradient() -> None:
+    # Ratios 1, 1.5, 0.5 for a good token, then for a bad one: only a good 1.5 and a bad 0.5 have gone far enough.
+    old = torch.full((6,), -1.0, dtype=torch.float64)
+    logprobs = (old + torch.tensor([1.0, 1.5, 0.5] * 2, dtype=torch.float64).log()).requires_grad_()
+    advantages = torch.tensor([2.0] * 3 + [-2.0] * 3, dtype=torch.float64)
+    found = clipped_policy_gradient(logprobs, old, advantages, 0.2, 0.3)
+    assert found.tolist() == pytest.approx([-2.0, -2.6, -1.0, 2.0, 3.0, 1.6])
+    found.sum().backward()
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == pytest.approx([-2.0, 0.0, -1.0, 2.0, 3.0, 0.0])
+    assert count_clipped(logprobs.detach(), old, advantages, 0.2, 0.3) == (1, 1)
+
+
+def test_before_anything_moved_clipping_changes_neither_value_nor_gradient() -> None:
+    logprobs = torch.tensor([-0.5, -3.0], requires_grad=True)
+    advantages = torch.tensor([2.0, -1.0])
+    found = clipped_policy_gradient(logprobs, logprobs.detach(), advantages, 0.2, 0.2)
+    assert found.tolist() == policy_gradient(logprobs, advantages).tolist()
+    found.sum().backward()
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == [-2.0, 1.0]
+
+
+def test_a_ratio_cannot_overflow() -> None:
+    logprobs = torch.tensor([-1e-3, -1e-3, -1e-3, -500.0], requires_grad=True)
+    found = clipped_policy_gradient(logprobs, torch.tensor([-500.0, -500.0, -500.0, -1e-3]), torch.tensor([1.0, -1.0, 0.0, -1.0]), 0.2, 0.2)
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert logprobs.grad is not None
+    assert logprobs.grad.isfinite().all()
+
+
+lengths_of_paths = st.lists(st.integers(1, 9), min_size=1, max_size=6)
+
+
+def weighted(lengths: list[int], weights: torch.Tensor) -> tuple[list[list[float]], float]:
+    """Some value for each token, and their weighted sum."""
+    values = [[float(3 * index + token) for token in range(length)] for index, length in enumerate(lengths)]
+    flat = torch.tensor([value for path in values for value in path], dtype=torch.float64)
+    return values, float((flat * weights.double()).sum())
+
+
+@given(lengths_of_paths)
+def test_path_mean_is_a_mean_over_tokens_then_over_paths(lengths: list[int]) -> None:
+    values, found = weighted(lengths, path_mean(lengths, StepSize(len(lengths), sum(lengths), 9)))
+    assert found == pytest.approx(sum(sum(path) / len(path) for path in values) / len(lengths), rel=1e-6)
+
+
+@given(lengths_of_paths)
+def test_token_mean_is_a_mean_over_all_tokens(lengths: list[int]) -> None:
+    values, found = weighted(lengths, token_mean(lengths, StepSize(len(lengths), sum(lengths), 9)))
+    assert found == pytest.approx(sum(map(sum, values)) / sum(lengths), rel=1e-6)
+
+
+@given(lengths_of_paths)
+def test_constant_mean_divides_every_path_by_the_same_length(lengths: list[int]) -> None:
+    values, found = weighted(lengths, constant_mean(lengths, StepSize(len(lengths), sum(lengths), 9)))
+    assert found == pytest.approx(sum(sum(path) / 9 for path in values) / len(lengths), rel=1e-6)
+
+
+@pytest.mark.parametrize("mean", [path_mean, token_mean, constant_mean])
+def test_no_mean_divides_by_zero(mean: Weigh) -> None:
+    assert mean([], StepSize(3, 0, 9)).tolist() == []
+    assert mean([0, 2, 0], StepSize(3, 2, 9)).isfinite().all()
