@@ -208,7 +208,8 @@ def _responses(file: IO[bytes], name: str) -> Iterator[Response]:
             if not isinstance(record, dict):
                 raise ValueError(f'{_kind(record)} instead of an object; write {{"id": …, "response": …}}')
             given = read_id(record)
-            yield Response(place, str(given), given, _text(record, "response"))
+            # A model's text is scored whatever it holds, half a surrogate pair too.
+            yield Response(place, str(given), given, _any_text(record, "response"))
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
 
@@ -238,9 +239,15 @@ def _text(record: dict[str, Any], name: str, default: str | None = None) -> str:
     value = record.get(name) if default is not None else _field(record, name)
     if value is None and default is not None:
         return default
+    text = _any_text({name: value}, name)
+    _check_unicode(text, name)
+    return text
+
+
+def _any_text(record: dict[str, Any], name: str) -> str:
+    value = _field(record, name)
     if not isinstance(value, str):
         raise ValueError(f"{name} is {_kind(value)}; write a text")
-    _check_unicode(value, name)
     return value
 
 
@@ -254,6 +261,11 @@ def _check_file(path: Path, what: str) -> None:
         raise ValueError(f"{path}: no such file; give the file of the {what}")
     if path.is_dir():
         raise ValueError(f"{path}: a folder; give the file of the {what}")
+    if path.is_file():  # a pipe must not be read twice
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+        if compressed:
+            raise ValueError(f"{path}: compressed with gzip; unpack it first")
 
 
 def _kind(value: Any) -> str:

@@ -32,6 +32,15 @@ _PAIRS = (
     ("\u201c", "\u201d"),
     ("<answer>", "</answer>"),
 )
+# A rule below the answer, a tick, or the end token of a chat template.
+_ENDING = re.compile(r"(?:\n\s*+(?:-{3,}+|\*{3,}+|_{3,}+|={3,}+)|<\|[a-z_]{1,20}+\|>|</s>|\s*+[\u2713\u2714\u2705\u2611])\Z", re.IGNORECASE)
+_ENDING_LENGTH = 200
+_TICKS = "\u2713\u2714\u2705\u2611 "
+_FORMULA = re.compile(  # a chemical formula in upright letters: "\text{H}_2\text{O}"
+    r"\\(?:text|mathrm)\s*+\{([A-Z][A-Za-z]{0,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([A-Z][A-Za-z]{0,9}+)\}(?!_))?+"
+)
+_PLACE = re.compile(r"(?:in\s++)?+(?:the\s++)?+year\s*+:?+\s*+(?=[0-9])|in\s++(?=[12][0-9]{3}\Z)", re.IGNORECASE)
+_MEASURES = re.compile(r"(?<=\w)\s++measures\s++(?=[0-9])", re.IGNORECASE)
 _MAX_ROUNDS = 8
 _TAIL_LENGTH = 60
 # Signs that are several characters in plain writing.
@@ -52,7 +61,7 @@ _DASH = re.compile(r"(?:(?<![^\s(\[])|(?<=[0-9]))\u2014(?= ?[0-9])")
 # A dollar sign is money where a number follows and no closing sign of a formula comes next, and behind a number at the end.
 _DOLLAR = re.compile(r"(?:\b(?:US|U\.S\.) ?)?\\?\$(?= ?-?[0-9.])(?![^$]*+(?<![\s($])\$)|\\\$|(?<=[0-9])\$\Z")
 _REASON = re.compile(
-    r"(?<![\s,;.:(-])[\s,;.:(-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b", re.IGNORECASE
+    r"(?<![\s,;.:(*-])[\s,;.:(*-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b", re.IGNORECASE
 )
 
 
@@ -63,14 +72,18 @@ def clean(text: str) -> str:
         text = _DASH.sub("-", text).translate(_COMPATIBLE).translate(SIGNS).strip()
     for _ in range(_MAX_ROUNDS):
         before = text
-        text = _unwrap(text)
+        text = _without_stray_bracket(_without_ending(_unwrap(text)))
         lead_in = _LEAD_IN.match(text)
         text = text[lead_in.end() :] if lead_in else text
+        place = _PLACE.match(text)
+        text = text[place.end() :] if place else text
         tail = _TAIL.search(text, max(0, len(text) - _TAIL_LENGTH))
         text = text[: tail.start()] if tail else text
         text = _without_final_punctuation(text).lstrip()
         if text == before:
             break
+    text = _MEASURES.sub(" is ", text) if "easures" in text else text
+    text = _FORMULA.sub(r"\1\2\3\4", text) if "}_" in text else text
     return _DOLLAR.sub(" dollar ", text).strip() if "$" in text else text
 
 
@@ -92,6 +105,27 @@ def _unwrap(text: str) -> str:
         text = f"{bold} {rest.lstrip()}" if rest[:1].isspace() else bold + rest
     wrapped = _WRAPPER.fullmatch(text)
     return wrapped[1].strip() if wrapped and _is_one_group(wrapped[1]) else text
+
+
+def _without_ending(text: str) -> str:
+    """What is drawn around an answer and says nothing of it; an answer of nothing else stays."""
+    ending = _ENDING.search(text, max(0, len(text) - _ENDING_LENGTH))
+    shorter = (text[: ending.start()] if ending else text).lstrip(_TICKS).rstrip()
+    return shorter or text
+
+
+def _without_stray_bracket(text: str) -> str:
+    """A bracket at the end that was never opened, or at the beginning that never closes: "12)" is "12", the interval "[1, 5)" stays."""
+    if text[-1:] not in (")", "]", "}") and text.lstrip("\\")[:1] not in ("(", "[", "{"):
+        return text
+    surplus = sum(map(text.count, "([{")) - sum(map(text.count, ")]}"))
+    if surplus < 0 and text[-1] in ")]}":
+        shorter = text[:-1].removesuffix("\\").rstrip()
+    elif surplus > 0 and text.lstrip("\\")[0] in "([{":
+        shorter = text.lstrip("\\")[1:].lstrip()
+    else:
+        return text
+    return shorter or text
 
 
 def _is_one_group(inside: str) -> bool:

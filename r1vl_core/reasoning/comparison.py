@@ -92,6 +92,8 @@ def _same_ratio(answer: Expression, gold: Expression) -> bool:
 
 
 def _same_math(answer: Expression, gold: Expression) -> bool | None:
+    if answer.pieces == _turned_round(gold.pieces):
+        return True
     (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer), _bare(gold)
     if (unit_one and unit_two and unit_one != unit_two) or (name_one and name_two and name_one != name_two):
         return False
@@ -100,6 +102,14 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
     if bool(_variables(one)) != bool(_variables(two)):
         return False  # a number is no formula, whatever a parser makes of the letters
     return True if one == two else None
+
+
+def _turned_round(pieces: tuple[str, ...]) -> tuple[str, ...]:
+    """An equation with its sides exchanged: "AB = CD" is "CD = AB"."""
+    if pieces.count("=") != 1:
+        return pieces
+    middle = pieces.index("=")
+    return (*pieces[middle + 1 :], "=", *pieces[:middle])
 
 
 def _variables(pieces: list[str]) -> set[str]:

@@ -51,9 +51,17 @@ def latex(pieces: list[str]) -> str:
             spelled[-1] = f"{{-{_command(piece, exponent=True)}}}"
         else:
             word = _command(piece, exponent=before == "^")
+            if len(piece) == 1 and piece.isalpha() and _ends_fraction(pieces[:index][-4:]):
+                word = f"\\cdot {word}"  # "1/2 x" is half of x
             argument = before in ("^", "\u221a") or (before == "]" and pieces[index - 4 : index - 2] == ["\u221a", "["])
             spelled.append(f"{{{word}}}" if argument and piece not in "+-[" else word)
     return " ".join(spelled)
+
+
+def _ends_fraction(pieces: list[str]) -> bool:
+    """Do these pieces end in a fraction of two numbers that is no exponent?"""
+    top, sign, bottom = pieces[-3:] if len(pieces) > 2 else ("", "", "")
+    return sign == "/" and top[:1].isdecimal() and bottom[:1].isdecimal() and (len(pieces) < 4 or pieces[0] != "^")
 
 
 def _nested(pieces: list[str]) -> list[str]:

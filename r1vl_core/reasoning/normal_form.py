@@ -15,7 +15,7 @@ from itertools import accumulate
 from r1vl_core.reasoning.spellings import PIECES, RAISED, SIGNS, VULGAR
 from r1vl_core.reasoning.units import UNITS
 
-_NOT_LETTERS = "".join((*RAISED, *VULGAR))
+_NOT_LETTERS = "".join((*RAISED, *VULGAR, "\u03c0"))  # "\u03c0r" is a product like "\\pi r"
 _LETTER = rf"[^\W\d_{_NOT_LETTERS}]"
 _LETTER_OR_DIGIT = rf"[^\W_{_NOT_LETTERS}]"
 _NUMBER = (
@@ -24,7 +24,7 @@ _NUMBER = (
 )
 _WORD = (
     r"[a-z]++(?![\w'])"  # nearly every word; the rest is for the others
-    rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9]))?+(?:'{_LETTER}++)?+"
+    rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9])|_[0-9]{_LETTER_OR_DIGIT}++)*+(?:'{_LETTER}++)?+"
 )
 _OTHERS = r"\\log_(?:[0-9]|\{[0-9]{1,3}\})|\\[a-z]++|\\%|<=|>=|!=|==|=>|->|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
 _FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#{{}}])")

@@ -102,7 +102,8 @@ def _says_more(left: list[str]) -> bool:
     if not _STOPS.isdisjoint(left) and (numbers or "=" in left):
         return True
     variables = {piece for piece in left if len(piece) == 1 and piece.isalpha() and piece not in UNITS}
-    times = any(one[0].isdecimal() and two in variables for one, two in pairwise(left))
+    counted = left[0][0].isdecimal() and bool(variables)  # "2 x", "14 cm x": no name begins with a number
+    times = counted or any(one[0].isdecimal() and two in variables for one, two in pairwise(left))
     return times or (numbers and bool(variables) and not _OPERATORS.isdisjoint(left) and "=" not in left)
 
 

@@ -43,7 +43,7 @@ _SPELLINGS = {
     "kw": "kw kilowatt kilowatts",
     "v": "v volt volts",
     "a": "a ampere amperes amp amps",
-    "ohm": "ohm ohms \u03c9",
+    "ohm": "ohm ohms omega \u03c9",
     "hz": "hz hertz",
     "khz": "khz kilohertz",
     "pa": "pa pascal pascals",

@@ -183,7 +183,6 @@ def test_a_wrong_question_is_named(record: Any, message: str, tmp_path: Path) ->
         ({"id": "q1"}, "line 2: no field 'response' (there is id)"),
         ({"id": "q1", "response": None}, "line 2: response is null"),
         ({"id": 1.5, "response": ""}, "line 2: id is a number"),
-        ('{"id": "q1", "response": "\\ud83d"}', "line 2: response holds half of a surrogate pair"),
     ],
 )
 def test_a_wrong_response_is_named_after_those_before_it_are_scored(record: Any, message: str, tmp_path: Path) -> None:
@@ -270,3 +269,20 @@ def test_an_audit_of_nothing_is_said_in_one_line(arguments: list[str], message: 
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_response_with_half_a_surrogate_pair_is_scored(tmp_path: Path) -> None:
+    responses = lines(tmp_path / "r.jsonl", '{"id": "q1", "response": "\\ud83d\\n### The final answer is: \\udc00 6"}')
+    done = r1vl("reward", "--questions", lines(tmp_path / "q.jsonl", OURS), "--responses", responses, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["answer"] == "\udc00 6"
+
+
+@pytest.mark.parametrize("option", ["--questions", "--responses"])
+def test_a_compressed_file_is_named_as_such(option: str, tmp_path: Path) -> None:
+    packed = tmp_path / "packed.jsonl.gz"
+    packed.write_bytes(b"\x1f\x8b\x08\x00")
+    files = {"--questions": lines(tmp_path / "q.jsonl", OURS), "--responses": lines(tmp_path / "r.jsonl")} | {option: packed}
+    done = r1vl("reward", *[part for pair in files.items() for part in pair])
+    assert done.returncode == 2
+    assert "packed.jsonl.gz: compressed with gzip; unpack it first" in done.stderr
