@@ -70,7 +70,7 @@ def submit(
     preset: Annotated[str | None, typer.Option("--preset", help="Preset name or file.  [default: the deployment's]")] = None,
     settings: SetOption = None,
     seed: SeedOption = None,
-    force: ForceOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Rebuild the deployment's own stage; full-pipeline rebuilds every stage.")] = False,
     root: RootOption = None,
 ) -> None:
     """Start the local servers if need be, run a deployment on them, follow it, and print its result."""
@@ -137,7 +137,7 @@ def env(root: RootOption = None) -> None:
 @app.command()
 def results(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    run_id: Annotated[str, typer.Option("--run", help="A flow run's id.  [default: the last run of the whole pipeline]")] = "last",
+    run_id: Annotated[str, typer.Option("--run", help="A flow run's id; last is the last run of the whole pipeline.")] = "last",
     root: RootOption = None,
 ) -> None:
     """Show what the last run of the pipeline came to."""

@@ -43,6 +43,8 @@ def _variables() -> dict[str, str]:
 
 def ready_root(root: Path) -> Path:
     """Make the folder all state lives in, and see that it can be written. Raises ValueError naming it and the cure."""
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"the root {root} is a file, not a folder; give another with --root or R1VL_ROOT")
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".write-{os.getpid()}"

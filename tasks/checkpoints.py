@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from r1vl_core.config import Preset
+from r1vl_core.policy.bundled import bundled_checkpoint
 from tasks.inputs import Inputs
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")
@@ -19,8 +20,6 @@ def find_checkpoint(preset: Preset, *, download: bool = True) -> Path:
 
     Raises ValueError for a model that is not to be had, NotFetched for one that would have to be downloaded without `download`.
     """
-    from r1vl_core.policy.model import bundled_checkpoint
-
     folder = Path(bundled_checkpoint(preset.model))
     if folder.is_dir():
         if not any(folder.glob("*.safetensors")):

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
 
+from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.prompts import render_prompt
 
 IGNORED_LABEL = -100
@@ -153,6 +154,10 @@ def load_policy(
             f"checkpoint {name}: a {config.model_type} is not a vision-language model; use a Qwen2-VL, Qwen2.5-VL or Qwen3-VL one"
         )
     if weights:
+        if Path(name).is_dir() and not any(Path(name).glob("*.safetensors")):
+            raise ValueError(
+                f"checkpoint {name}: no safetensors file in it; pickled weights are never loaded, save them with save_pretrained"
+            )
         model, loading = _load_part(
             AutoModelForImageTextToText, name, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True
         )
@@ -174,13 +179,6 @@ def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str
         raise ValueError("the checkpoint names no end token; set eos_token_id in its generation_config.json")
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_token_ids[-1]
     return Policy(model, tokenizer, image_processor, prompt, max_pixels, end_token_ids, _forbidden(model, end_token_ids), int(pad))
-
-
-def bundled_checkpoint(checkpoint: str | Path) -> str | Path:
-    """The folder of the bundled `r1vl-tiny` for that name, any other name as it is."""
-    if str(checkpoint) == "r1vl-tiny":
-        return Path(__file__).parents[1] / "handwriting" / "r1vl-tiny"
-    return checkpoint
 
 
 def _load_part(auto_class: Any, name: str, **kwargs: Any) -> Any:

@@ -26,7 +26,7 @@ from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
 
 from r1vl_core.handwriting.tiny_model import tiny_config
-from r1vl_core.policy.model import bundled_checkpoint
+from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.prompts import render_prompt
 from tests.benchmarks.step_cases import Case
 

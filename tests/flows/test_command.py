@@ -15,6 +15,18 @@ def r1vl(*arguments: str, root: Path, **environment: str) -> subprocess.Complete
     return subprocess.run([sys.executable, "-m", "flows", *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_a_plan_needs_no_heavy_libraries(tmp_path: Path) -> None:
+    code = (
+        "import sys; from flows.__main__ import app\n"
+        "try: app(['plan', 'tiny'])\n"
+        "except SystemExit: print(sorted({'torch', 'mlflow', 'transformers'} & set(sys.modules)))"
+    )
+    env = {**os.environ, "R1VL_ROOT": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert "never built" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: Path) -> None:
     code = "import sys; import flows.__main__ as command; print(sorted({'torch', 'prefect', 'mlflow', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
@@ -57,7 +69,7 @@ def test_a_root_that_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = r1vl("up", root=tmp_path / "file")
     assert done.returncode == 2
-    assert "cannot write to the root" in done.stderr
+    assert "is a file, not a folder; give another with --root" in done.stderr
 
 
 def test_down_without_servers_is_no_error(tmp_path: Path) -> None:

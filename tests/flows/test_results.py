@@ -39,6 +39,8 @@ def test_a_result_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert read_result(tmp_path, "one") == RESULT
     with pytest.raises(ValueError, match="run the pipeline first"):
         read_result(tmp_path)
+    with pytest.raises(ValueError, match=r"no result of a run two under .*; the newest are one"):
+        read_result(tmp_path, "two")
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from r1vl_core.config import Preset, Runtime, parse_preset
-from r1vl_core.policy.model import bundled_checkpoint, load_policy
+from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.model import load_policy
 from tasks.launch import StageFailed
 from tasks.planning import plan
 from tasks.registry import STAGES

@@ -12,7 +12,8 @@ from transformers import AutoModelForImageTextToText, Qwen2VLForConditionalGener
 from r1vl_core.handwriting.tiny_base import train_tiny_base
 from r1vl_core.handwriting.tiny_model import SPECIAL_TOKENS, new_tiny_policy, train_tokenizer
 from r1vl_core.handwriting.world import make_item
-from r1vl_core.policy.model import Policy, bundled_checkpoint, load_policy
+from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.model import Policy, load_policy
 from r1vl_core.policy.rollout import generate
 
 

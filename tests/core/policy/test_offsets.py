@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from r1vl_core.policy.model import Policy, bundled_checkpoint
+from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.model import Policy
 from r1vl_core.policy.offsets import _by_bytes, token_starts
 from tests.core.tiny_policies import tiny_policy
 
