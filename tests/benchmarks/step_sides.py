@@ -135,9 +135,8 @@ def ours(case: Case, meter: Meter) -> dict[str, Any]:
 def trl(case: Case, meter: Meter) -> dict[str, Any]:
     """The peer's side: TRL's trainer as its documentation has it, without gradient checkpointing, which would slow it down."""
     from datasets import Dataset
-    from transformers import Qwen2VLProcessor, Qwen2VLVideoProcessor, TrainerCallback
-    from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
-    from trl import GRPOConfig, GRPOTrainer
+    from transformers import TrainerCallback
+    from trl import GRPOTrainer
 
     class Laps(TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -148,13 +147,7 @@ def trl(case: Case, meter: Meter) -> dict[str, Any]:
 
     tokenizer = load_tokenizer()
     tokenizer.padding_side = "left"
-    size = image_size(case)
-    processor = Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=size, patch_size=14, temporal_patch_size=2, merge_size=2),
-        tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(size=size),
-        chat_template=tokenizer.chat_template,
-    )
+    processor = trl_processor(tokenizer, case)
     rows = [
         {"prompt": [{"role": "user", "content": render_prompt("plain", question=text)}], "image": image} for text, image in questions(case)
     ]
@@ -165,30 +158,12 @@ def trl(case: Case, meter: Meter) -> dict[str, Any]:
         return [reward_of(completion[0]["content"]) for completion in completions]
 
     with TemporaryDirectory() as folder:
-        arguments = GRPOConfig(
-            output_dir=folder,
-            per_device_train_batch_size=case.num_questions * case.group_size,
-            num_generations=case.group_size,
-            max_completion_length=case.max_new_tokens,
-            max_steps=case.num_steps + 1,
-            learning_rate=LEARNING_RATE,
-            beta=BETA,
-            temperature=TEMPERATURE,
-            loss_type="grpo",
-            gradient_checkpointing=False,
-            bf16=False,
-            use_cpu=not torch.cuda.is_available(),
-            report_to="none",
-            logging_strategy="no",
-            save_strategy="no",
-            disable_tqdm=True,
-        )
         model = make_model(tokenizer, case)
         trainer = GRPOTrainer(
             # the trainer copies its reference from a folder, so it is given one
             model=saved(model, Path(folder) / "model"),
             reward_funcs=reward,
-            args=arguments,
+            args=trl_arguments(case, folder),
             train_dataset=Dataset.from_list(rows),
             processing_class=processor,
             callbacks=[Laps()],
@@ -202,6 +177,44 @@ def trl(case: Case, meter: Meter) -> dict[str, Any]:
         "mean_tokens": float(np.mean(lengths)),
         "parameters": trainer.model.num_parameters(),
     }
+
+
+def trl_processor(tokenizer: PreTrainedTokenizerFast, case: Case) -> Any:
+    """The processor TRL needs; it is the one that needs torchvision."""
+    from transformers import Qwen2VLProcessor, Qwen2VLVideoProcessor
+    from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
+
+    size = image_size(case)
+    return Qwen2VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size=size, patch_size=14, temporal_patch_size=2, merge_size=2),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(size=size),
+        chat_template=tokenizer.chat_template,
+    )
+
+
+def trl_arguments(case: Case, folder: str) -> Any:
+    """TRL's settings for the same work."""
+    from trl import GRPOConfig
+
+    return GRPOConfig(
+        output_dir=folder,
+        per_device_train_batch_size=case.num_questions * case.group_size,
+        num_generations=case.group_size,
+        max_completion_length=case.max_new_tokens,
+        max_steps=case.num_steps + 1,
+        learning_rate=LEARNING_RATE,
+        beta=BETA,
+        temperature=TEMPERATURE,
+        loss_type="grpo",
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        report_to="none",
+        logging_strategy="no",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
 
 
 def saved(model: Qwen2VLForConditionalGeneration, folder: Path) -> str:
