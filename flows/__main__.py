@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,6 @@ from r1vl_core.config import Hardening, Runtime, StageName
 
 app = typer.Typer(
     name="r1vl",
-    help="Step-wise reasoning for vision-language models: data, warm-up, StepGRPO and evaluation as one pipeline.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -44,6 +44,19 @@ QuestionsOption = Annotated[
     Path,
     typer.Option("--questions", help="JSON lines with id, question, answer, key_steps (and choices), R1-VL-10K, or a DuckDB file of ours."),
 ]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"r1vl {version('r1vl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def r1vl(
+    _version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Show the version and exit.")] = False,
+) -> None:
+    """Step-wise reasoning for vision-language models: data, warm-up, StepGRPO and evaluation as one pipeline."""
 
 
 @app.command()
@@ -215,7 +228,7 @@ def world(
     from r1vl_core.handwriting.world import make_world
 
     make_world(out, questions, heldout, seed)
-    typer.echo(f"{out}: {questions} training questions, {heldout} held-out ones, seed {seed}")
+    typer.echo(f"{out}: {questions} clean training questions, planted defects on top (planted.json), {heldout} held-out; seed {seed}")
 
 
 @app.command()

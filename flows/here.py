@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from flows.runtime import ready_root
 def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
     """Run the flow with these parameters and print its result; raises ValueError for the user's mistake, RuntimeError for a failure."""
     ready_root(root)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that servers begun for this run end with it
     with _servers_for_a_run(root) as environment:
         os.environ.update(environment)  # before prefect is imported: it reads its settings once
         from prefect.logging.handlers import APILogHandler

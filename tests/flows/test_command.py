@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,10 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
     commands = "run submit plan up down env results ask reward audit-rewards world tiny-base doctor"
     for command in commands.split():
         assert f"\n  {command} " in text
+
+
+def test_the_version_is_the_package_s(tmp_path: Path) -> None:
+    assert r1vl("--version", root=tmp_path).stdout == f"r1vl {version('r1vl')}\n"
 
 
 @pytest.mark.parametrize(

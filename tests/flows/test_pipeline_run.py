@@ -210,3 +210,24 @@ def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(s
     assert {each.name for each in after.running} - {each.name for each in before.running} == {"worker gpu"}
     servers.down(site.root)
     assert child_of(site.root) is None
+
+
+def test_a_run_that_is_ended_takes_its_servers_and_its_training_along(tmp_path: Path) -> None:
+    small = ["world.num_questions=32", "world.num_heldout=4"]
+    command = [sys.executable, "-m", "flows", "run", "tiny", "--root", str(tmp_path), *(word for each in small for word in ("--set", each))]
+    with (tmp_path / "told").open("w") as told:
+        run = subprocess.Popen(command, stdout=told, stderr=told)
+
+    def training() -> psutil.Process | None:
+        here = (process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(process.info["cmdline"] or []))
+        return next((process for process in here if "tasks.trainer" in process.info["cmdline"]), None)
+
+    trainer = wait_until(training)
+    started = servers.read_services(tmp_path).running
+    run.terminate()
+    assert run.wait(timeout=60) == 128 + signal.SIGTERM, (tmp_path / "told").read_text()
+    left = servers.down(tmp_path)
+    assert left == []
+    assert len(started) == 2
+    assert [each.name for each in started if find(each)] == []
+    assert not trainer.is_running()
