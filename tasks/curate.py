@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from r1vl_core.config import Preset
 from r1vl_core.data import curate, database
 from r1vl_core.data.readers import read_records
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
-from r1vl_core.records import Question, RawRecord, asked
+from r1vl_core.records import Question, RawRecord, Rejected, asked
 from tasks.checkpoints import digest_checkpoint, find_checkpoint
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
@@ -61,7 +61,7 @@ def build(job: Build) -> Mapping[str, Any]:
     )
     found = curate.curate(records(), checks, num_workers=job.runtime.num_workers, on_progress=lambda done: job.log(f"{done} records read"))
     if not found.questions:
-        raise ValueError(f"none of {found.num_read} records became a question; the first reject: {found.rejected[:1]}")
+        raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected)}")
     path = job.out / DATABASE
     database.write_curated(path, found.questions, found.rejected, files)
     counts = database.counts(path)
@@ -86,3 +86,10 @@ def prompts_of(preset: Preset) -> dict[str, str]:
 
 
 STAGE = Stage("curate", ("world",), recipe, build)
+
+
+def _first_reject(rejected: Sequence[Rejected]) -> str:
+    if not rejected:
+        return "the sources are empty"
+    first = rejected[0]
+    return f"the first, row {first.row} of {first.source}, is rejected as {first.reason}: {first.detail}"

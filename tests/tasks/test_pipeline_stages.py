@@ -175,3 +175,18 @@ def command_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return []
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [("[]", "none of 0 records became a question; the sources are empty"), ("[{}]", "row 0 of own, is rejected as unreadable_record: ")],
+)
+def test_sources_without_a_question_are_named_with_the_first_reason(
+    tmp_path: Path, built: dict[str, StageResult], records: str, message: str
+) -> None:
+    (tmp_path / "records.json").write_text(records)
+    sources = [{"name": "own", "path": str(tmp_path / "records.json"), "images": str(tmp_path)}]
+    own = {**SMALL, "sources": sources, "evaluate": {"data": str(built["world"].artifact.path / "heldout.tsv")}}
+    del own["world"]
+    with pytest.raises(ValueError, match=message):
+        bring_up_to_date("curate", STAGES, parse_preset(own, "test"), RUNTIME, Store(tmp_path / "root"))
