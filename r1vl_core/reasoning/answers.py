@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from r1vl_core.reasoning.choices import Claim, read_claim
 from r1vl_core.reasoning.cleaning import without_reason
-from r1vl_core.reasoning.comparison import same_expression, to_latex
+from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
 from r1vl_core.reasoning.paths import is_blank
 from r1vl_core.reasoning.symbolic import Outcome, symbolically_equal
@@ -23,9 +23,12 @@ VerdictName = Literal["correct", "wrong", "absent", "timeout", "error"]
 MAX_ANSWER_LENGTH = 1000
 """Characters; a longer answer (and longer than four times the gold one) is no answer but an essay, and wrong."""
 
+_MAX_COMPARISONS = 40
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
+# A letter alone, or with a mark between it and its text: "C", "(C)", "option C", "C: 57". "A = 20", "F = ma" and "C major" are values.
 _LETTER_GOLD = re.compile(
-    r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)?[ \t:]*+[(\[]?([A-H])(?:[)\]][.:]?|[ \t]*[.:)])?(?:\s+\S.*|(?<=[.:)\]])\S.*)?", re.DOTALL
+    r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\b)?[ \t:]*+(?:[(\[][A-H][)\]][.:]?|[A-H](?![^\W_])[ \t]*[.:)]?)(?:(?<=[.:)\]])\s*\S.*)?",
+    re.DOTALL,
 )
 
 
@@ -171,10 +174,31 @@ def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
 def _judge_value(answer: Expression, gold: Expression) -> Verdict:
     if answer.joined == gold.joined:
         return Verdict("correct", "exact")
-    if {answer.kind, gold.kind} == {"number", "list"} and "," in answer.text and "," in gold.text:  # "2,5": a decimal or a list
+    if {answer.kind, gold.kind} == {"number", "list"} and "," in (answer if answer.kind == "number" else gold).text:
+        # "2,5": a decimal or a list
         answer, gold = (read_expression(one.text, decimal_comma=False) for one in (answer, gold))
     same = same_expression(answer, gold)
     if same is not None:
         return Verdict("correct" if same else "wrong", gold.kind if answer.kind == gold.kind else "kind")
-    outcome = symbolically_equal(to_latex(answer, gold), to_latex(gold, answer))
+    outcome = _compare_items(answer, gold) if gold.kind == answer.kind == "list" else _compare_symbolically(answer, gold)
     return Verdict(_OUTCOMES[outcome], "symbolic")
+
+
+def _compare_symbolically(answer: Expression, gold: Expression) -> Outcome:
+    return symbolically_equal(to_latex(answer, gold), to_latex(gold, answer))
+
+
+def _compare_items(answer: Expression, gold: Expression) -> Outcome:
+    """Two lists some items of which only mathematics can compare. The first comparison that fails ends it: each has its own time limit."""
+    outcomes: list[Outcome] = []
+
+    def same(one: Expression, other: Expression) -> bool:
+        known = same_expression(one, other)
+        if known is None and len(outcomes) < _MAX_COMPARISONS and not {"timeout", "error"}.intersection(outcomes):
+            outcomes.append(_compare_symbolically(one, other))
+            return outcomes[-1] == "equal"
+        return known is True
+
+    if same_items(answer, gold, same):
+        return "equal"
+    return next((outcome for outcome in outcomes if outcome in ("timeout", "error")), "different")

@@ -11,11 +11,24 @@ _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|finally)\b,?\s*+)?+(?:(?:the|my|our)\s++)?+(?:(?:final|correct|right|best)\s++)*+"
     r"(?:answer|option|choice|result|solution)s?+\s*+(?:(?:is|are|was|would\s+be|must\s+be|should\s+be)\b\s*+:?+|:|=)\s*+"
     r"|(?:the\s++)?+(?:correct\s++)?+(?:option|choice|answer)\s++(?=[(\[]?[a-z](?![^\W_]))"
-    r"|(?:so|thus|hence|therefore)\b,?\s*+(?:it\s++is\b\s*+)?+|(?:it|there|this|that)\s++(?:is|are|was|were)\b\s*+|it's\b\s*+"
+    r"|(?:so|thus|hence|therefore)\b,?\s*+(?:it\s++is\b\s*+)?+|(?:it|there|this|that|they|these|those)\s++(?:is|are|was|were)\b\s*+"
+    r"|it's\b\s*+|(?:it|they)\s++(?=[a-z]{3})|only\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
     r"|(?:we|i|you)\s++(?:get|have|find|obtain|got|found|see|count)\b\s*+|(?:a\s++)?+total\s++of\b\s*+|exactly\b\s*+",
     re.IGNORECASE,
 )
-_TAIL = re.compile(r"(?<=\S)\s++is\s++(?:the\s++)?+(?:final\s++|correct\s++|right\s++)*+(?:answer|correct|right)\Z", re.IGNORECASE)
+_TAIL = re.compile(r"(?<=\S)\s++(?:is\s++(?:the\s++)?+(?:final\s++|correct\s++|right\s++)*+(?:answer|correct|right)|only)\Z", re.IGNORECASE)
+# Symbols of units that small letters would make a variable, behind a number: "9.8 N" is newtons, "9.8 n" a product.
+_SYMBOL = re.compile(r"(?<=[0-9])(?:(?:\s|\\[,;:! ]|~|\\(?:text|mathrm)\s*+\{)++([mkMG]?[NJWVA]|K)|([mkMG]?[NJWV]))\}?+(?=\Z|\s++[a-z]{2})")
+_PREFIXES = {"m": "milli", "k": "kilo", "M": "mega", "G": "giga", "": ""}
+_SYMBOLS = {"N": "newtons", "J": "joules", "W": "watts", "V": "volts", "A": "amperes", "K": "kelvins"}
+_ORDINAL_WORDS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+_ORDINALS = tuple(_ORDINAL_WORDS.split())
+_ORDINAL = re.compile(r"(?<![\w.,])([0-9]{1,2}+)(?:st|nd|rd|th)\b")
+_OVER = re.compile(r"(?<=[0-9)}i\u03c0])\s++over\s++(?=[0-9(\\\u221a\u03c0])", re.IGNORECASE)  # "pi over 4"
+_PH = re.compile(r"(?:the\s++)?+\bpH\s*+(?:(?:value\s++)?+(?:of|is|=|:)\s*+)?+(?=[0-9])")
 _PAIRS = (
     ("$$", "$$"),
     ("$", "$"),
@@ -84,7 +97,20 @@ def clean(text: str) -> str:
             break
     text = _MEASURES.sub(" is ", text) if "easures" in text else text
     text = _FORMULA.sub(r"\1\2\3\4", text) if "}_" in text else text
+    text = _PH.sub("pH = ", text) if "pH" in text else text
+    text = _OVER.sub(" / ", text) if "over" in text else text
+    text = _SYMBOL.sub(_unit_name, text)
+    text = _ORDINAL.sub(_ordinal, text)
     return _DOLLAR.sub(" dollar ", text).strip() if "$" in text else text
+
+
+def _ordinal(number: re.Match[str]) -> str:
+    return _ORDINALS[int(number[1]) - 1] if 1 <= int(number[1]) <= len(_ORDINALS) else number[0]
+
+
+def _unit_name(symbol: re.Match[str]) -> str:
+    found = symbol[1] or symbol[2]
+    return f" {_PREFIXES[found[:-1]]}{_SYMBOLS[found[-1]]}"
 
 
 def without_reason(text: str) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression
+from collections.abc import Callable, Iterable
+
+from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression, read_pieces
+from r1vl_core.reasoning.inequalities import as_interval
 from r1vl_core.reasoning.latex import FUNCTIONS, latex
 from r1vl_core.reasoning.quantities import same_quantity, split_name, split_unit
+from r1vl_core.reasoning.units import LETTER_UNITS
+
+Same = Callable[[Expression, Expression], bool | None]
 
 _FILLER = frozenset((*",.;:!?'", "a", "an", "the", "color", "colour"))
 _MAX_NAME = 4
@@ -23,7 +29,9 @@ def same_expression(answer: Expression, gold: Expression) -> bool | None:
     if kinds == {"yes_no"}:
         return answer.pieces[0] == gold.pieces[0]
     if kinds == {"range"} or kinds == {"list"}:
-        return _same_items(answer, gold)
+        return same_items(answer, gold, same_expression)
+    if kinds == {"list", "math"}:
+        return _same_interval(answer, gold)
     if kinds == {"ratio"} or (gold.kind == "ratio" and answer.kind == "range"):
         return _same_ratio(answer, gold)
     if kinds <= {"number", "math"}:
@@ -39,11 +47,15 @@ def to_latex(expression: Expression, other: Expression) -> str:
     Degrees stay behind a function and when held against a multiple of \u03c0, which is in radians.
     """
     pieces, unit, _ = _bare(expression)
+    if expression.quantity is not None and "/" in pieces:  # "2 1/3" would read as a product
+        value = expression.quantity.value
+        pieces = ["-"] * (value < 0) + [str(abs(value.numerator)), "/", str(value.denominator)]
     radians = "\u03c0" in other.pieces and "\u03c0" not in pieces
     return latex([*pieces, unit] if unit == "\u00b0" and (radians or not FUNCTIONS.isdisjoint(pieces)) else pieces)
 
 
-def _same_items(answer: Expression, gold: Expression) -> bool | None:
+def same_items(answer: Expression, gold: Expression, same: Same) -> bool | None:
+    """Do two lists hold the same, in order where order matters? `same` compares the items; None when it leaves one undecided."""
     if len(answer.items) != len(gold.items) or answer.kind != gold.kind:
         return False
     if answer.brackets == "|" != gold.brackets and not _solutions(answer):
@@ -53,22 +65,41 @@ def _same_items(answer: Expression, gold: Expression) -> bool | None:
         return False
     named = _by_name(answer.items)
     if named:  # "y = 3, x = 2": the names say which is which
-        return all(same_expression(*pair) for pair in zip(named, _by_name(gold.items) or gold.items, strict=True))
+        return _all(same(*pair) for pair in zip(named, _by_name(gold.items) or gold.items, strict=True))
     joined = bool({"&", "|"} & {answer.brackets, gold.brackets})
-    free = "{}" in shapes or "|" in (answer.brackets, gold.brackets) or (joined and all(item.kind == "number" for item in gold.items))
+    free = "{}" in shapes or "|" in (answer.brackets, gold.brackets) or joined
     if not free:
-        return all(same_expression(*pair) for pair in zip(answer.items, gold.items, strict=True))
-    return _same_set(answer, gold)
+        return _all(same(*pair) for pair in zip(answer.items, gold.items, strict=True))
+    return _same_set(answer, gold, same)
 
 
-def _same_set(answer: Expression, gold: Expression) -> bool:
-    left = list(gold.items)
-    for item in answer.items:
-        partner = next((index for index, other in enumerate(left) if same_expression(item, other)), None)
-        if partner is None:
+def _all(same: Iterable[bool | None]) -> bool | None:
+    """False when one is, else None when one is undecided."""
+    undecided = False
+    for one in same:
+        if one is False:
             return False
-        left.pop(partner)
-    return True
+        undecided = undecided or one is None
+    return None if undecided else True
+
+
+def _same_set(answer: Expression, gold: Expression, same: Same) -> bool | None:
+    """Has every item a partner of its own, in whatever order? Sure partners go first: an undecided one must not take their place."""
+    left, undecided = list(gold.items), False
+    for item in sorted(answer.items, key=lambda item: not any(item.pieces == other.pieces for other in left)):
+        found = [same(item, other) for other in left]
+        if True not in found and None not in found:
+            return False
+        undecided = undecided or True not in found
+        left.pop(found.index(True if True in found else None))
+    return None if undecided else True
+
+
+def _same_interval(answer: Expression, gold: Expression) -> bool | None:
+    """ "x > 5" and "(5, \u221e)"; anything else of two kinds differs."""
+    inequality, listed = (answer, gold) if answer.kind == "math" else (gold, answer)
+    interval = as_interval(inequality.pieces)
+    return same_expression(read_pieces(interval[1]), listed) if interval and listed.brackets[:1] in ("(", "[") else False
 
 
 def _solutions(answer: Expression) -> bool:
@@ -94,6 +125,9 @@ def _same_ratio(answer: Expression, gold: Expression) -> bool:
 def _same_math(answer: Expression, gold: Expression) -> bool | None:
     if answer.pieces == _turned_round(gold.pieces):
         return True
+    intervals = as_interval(answer.pieces), as_interval(gold.pieces)
+    if intervals[0] and intervals[1]:
+        return intervals[0][0] == intervals[1][0] and same_expression(*(read_pieces(one[1]) for one in intervals if one))
     (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer), _bare(gold)
     if (unit_one and unit_two and unit_one != unit_two) or (name_one and name_two and name_one != name_two):
         return False
@@ -126,8 +160,9 @@ def _bare(expression: Expression) -> tuple[list[str], str, str]:
         left = pieces[: pieces.index("=")]
         if 0 < len(left) <= _MAX_NAME and all(piece.isalpha() for piece in left):
             pieces, name = split_name(pieces)
-    pieces, unit = split_unit(pieces)
-    return pieces, unit, name
+    number, unit = split_unit(pieces)
+    variable = len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS  # "5 n" is "n * 5"
+    return (pieces, "", name) if variable else (number, unit, name)
 
 
 def _same_words(answer: Expression, gold: Expression) -> bool:

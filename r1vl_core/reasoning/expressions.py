@@ -41,6 +41,7 @@ _MAX_LIST = 24
 _MAX_RANGE = 12
 _MAX_DEPTH = 3
 _MAX_LABEL = 5
+_LABELLED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ def read_expression(text: str, *, decimal_comma: bool = True) -> Expression:
     return _classify(text, pieces)
 
 
+def read_pieces(pieces: list[str]) -> Expression:
+    """What pieces in normal form are."""
+    return _classify("", pieces)
+
+
 def _repeating(decimal: re.Match[str]) -> str:
     """A repeating decimal as a fraction: "0.1\\overline{6}" is 15/90."""
     whole, once, again = decimal.groups()
@@ -102,9 +108,17 @@ def _classify(text: str, pieces: list[str], depth: int = 0) -> Expression:
     quantity = parse_quantity(pieces) or parse_sum(pieces) or _quantity_said_twice(pieces)
     if quantity is not None:
         return Expression(text, found, "number", quantity=quantity)
-    if pieces and pieces[0] in _YES_NO and (len(pieces) == 1 or pieces[1] in _AFTER_YES_NO) and len(set(pieces) & set(_YES_NO)) == 1:
+    if _is_yes_no(pieces):
         return Expression(text, found, "yes_no")
     return _classify_several(text, found, depth) or Expression(text, found, "math" if _is_math(pieces) else "text")
+
+
+def _is_yes_no(pieces: list[str]) -> bool:
+    """A yes or a no, alone or with what explains it; "No. 5" is a number's label."""
+    if not pieces or pieces[0] not in _YES_NO or len(set(pieces) & set(_YES_NO)) != 1:
+        return False
+    label = pieces[0] == "no" and pieces[1:2] == ["."] and len(pieces) == _LABELLED and pieces[2][0].isdecimal()
+    return len(pieces) == 1 or (pieces[1] in _AFTER_YES_NO and not label)
 
 
 def _quantity_said_twice(pieces: list[str]) -> Quantity | None:
@@ -129,10 +143,10 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
     if ratio:
         parts = tuple(_classify("", [piece], _MAX_DEPTH) for piece in ratio[1].split(" : "))
         return Expression(text, found, "ratio", items=parts, brackets=(ratio[2] or "").replace(" . ", ""))
-    either = parse_quantity(pieces[1:]) if pieces[:1] == ["\u00b1"] else None
-    if either is not None:
-        both = tuple(_classify("", [*sign, *pieces[1:]], _MAX_DEPTH) for sign in ([], ["-"]))
-        return Expression(text, found, "list", items=both, brackets="|")
+    if pieces.count("\u00b1") == 1:
+        before, behind = pieces[: pieces.index("\u00b1")], pieces[pieces.index("\u00b1") + 1 :]
+        both = tuple(_classify("", [*before, *sign, *behind], _MAX_DEPTH) for sign in (["+"] if before else [], ["-"]))
+        return Expression(text, found, "list", items=both, brackets="|") if all(one.kind in ("number", "math") for one in both) else None
     items = _items(list(found), depth)
     if not items:
         return None

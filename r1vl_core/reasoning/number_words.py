@@ -27,12 +27,16 @@ def read_number_words(words: Sequence[str]) -> tuple[Fraction, int] | None:
     (Fraction(5, 2), 4)
     """
     if words[:1] == ["half"]:
-        return Fraction(1, 2), 1
+        return Fraction(1, 2), 1 + (words[1:2] in (["a"], ["an"]))
     value, at = _cardinal(words, 0)
     if not at:
         return None
     if at < len(words) and words[at] in _PARTS:
         return Fraction(value, _PARTS[words[at]]), at + 1
+    if words[at : at + 1] == ["over"]:
+        below, end = _cardinal(words, at + 1)
+        if below:
+            return Fraction(value, below), end
     if words[at : at + 1] == ["and"]:
         count, end = _cardinal(words, at + 1)
         if end > at + 1 and end < len(words) and words[end] in _PARTS:

@@ -18,6 +18,7 @@ _QUANTITY = re.compile(
     r"|(?:(?P<factor>[0-9]+(?:\.[0-9]+)?) \* )?10 \^ (?P<power>(?:\( )?(?:[+-] )?[0-9]{1,3}(?: \))?)"
     rf"|(?P<plain>{_NUM}))(?![^ ])"
 )
+_DOTTED_THOUSANDS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}+(?![0-9.,])")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?:(?:[0-9]{1,3}(?:\.[0-9]{3})++|[1-9][0-9]*+),(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]++)(?![0-9.,])")
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,] )(?<![0-9.,])[1-9][0-9]{0,2}(?: [0-9]{3})++(?![0-9]| ?[,/])")
 _MARKED_THOUSANDS = re.compile(r"(?<![0-9.,'_])[1-9][0-9]{0,2}(?:(?:'[0-9]{3})++|(?:_[0-9]{3})++)(?![0-9'_])")
@@ -26,6 +27,7 @@ _MAX_PIECES = 24
 _MAX_UNIT = 8
 _MAX_NOUN = 3
 _MAX_LABEL = 5
+_MAX_SYMBOL = (2, 4)  # letters of a name on its own, and behind "angle"
 _NOT_A_UNIT = word_set(
     "or and to not no is than less more at least most but maybe about if when where the of with between over under plus minus times "
     "first third correct wrong false answer option choice approximately half twice double squared cubed"
@@ -53,10 +55,13 @@ class Quantity:
 def unify_number_marks(text: str) -> str:
     """Spell decimal commas as points and close up thousands written with blanks or apostrophes; everything else stays.
 
-    "1,5" is 1.5 and "1.234,5" is 1234.5, but "1,234" keeps its comma (a thousands separator) and "3, 4" is a list.
+    "1,5" is 1.5, "1.234,5" is 1234.5 and "1.234.567" is in thousands, but "1,234" keeps its comma (a thousands separator) and "3, 4" is
+    a list.
     """
     if "," in text:
         text = _DECIMAL_COMMA.sub(lambda number: number[0].replace(".", "").replace(",", "."), text)
+    if text.count(".") > 1:
+        text = _DOTTED_THOUSANDS.sub(lambda number: number[0].replace(".", ""), text)
     if "'" in text or "_" in text:
         text = _MARKED_THOUSANDS.sub(lambda number: number[0].replace("'", "").replace("_", ""), text)
     return _SPACED_THOUSANDS.sub(lambda number: number[0].replace(" ", ""), text) if " " in text else text
@@ -202,7 +207,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     A unit on one side only does not contradict. Units of the same thing are converted exactly ("1 m" = "100 cm"); a percentage equals
     its fraction ("50%" = "0.5") or the bare number ("50%" = "50").
     """
-    if len(answer.name) == 1 == len(gold.name) and answer.name != gold.name:
+    if _of_another(answer.name, gold.name):
         return False
     if answer.unit == gold.unit:
         return _close(answer, gold, Fraction(1))
@@ -215,6 +220,23 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     if len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS:
         return False
     return _close(answer, gold, Fraction(1))
+
+
+def _of_another(name: str, other: str) -> bool:
+    """Are two values said to be of different things: "x" and "y", "AB" and "BC", "angle A" and "angle B"? "AB" is "BA".
+
+    Names in words ("the length", "total") may be two for one thing and do not contradict.
+    """
+    one, two = _symbol(name), _symbol(other)
+    return len(one) == len(two) > 0 and one not in (two, two[::-1])
+
+
+def _symbol(name: str) -> str:
+    """The letters of a line or an angle that a name ends in, a variable; "" for a name in words."""
+    words = name.split()
+    if not words or (len(words) > 1 and words[-2] not in ("angle", "triangle", "segment", "line", "side", "arc")):
+        return ""
+    return words[-1] if len(words[-1]) <= _MAX_SYMBOL[len(words) > 1] else ""
 
 
 def _same_share(answer: Quantity, gold: Quantity) -> bool:
