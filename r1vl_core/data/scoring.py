@@ -10,14 +10,18 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
 from r1vl_core.data.strict_json import decode, json_lines
 from r1vl_core.data.wording import split_wording
+from r1vl_core.reasoning.answers import read_gold
 from r1vl_core.reasoning.paths import parse
 from r1vl_core.records import Question
 
+_HEAD = 4096
+_LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
 
@@ -56,15 +60,19 @@ def read_question_file(path: Path) -> list[PlacedQuestion]:
     called by its number, from 1. Raises ValueError naming file, line and cure for anything else, and for an id given twice.
     """
     _check_file(path, "questions")
-    with path.open("rb") as file:
-        head = file.read(64)
-        if head[8:12] == b"DUCK":
+    with path.open("rb") as file:  # once: a pipe's content is gone after the first reading
+        if file.peek(_HEAD)[8:12] == b"DUCK":
             return _from_database(path)
+        return _placed(path, _records(file, str(path)))
+
+
+def _placed(path: Path, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQuestion]:
     placed: list[PlacedQuestion] = []
     places: dict[str, str] = {}
-    for number, place, record in _records(path):
+    for number, place, record in records:
         try:
             question = read_question(record, number)
+            _check_gold(question)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
         if question.id in places:
@@ -214,18 +222,28 @@ def _responses(file: IO[bytes], name: str) -> Iterator[Response]:
             raise ValueError(f"{place}: {error}") from None
 
 
-def _records(path: Path) -> Iterator[tuple[int, str, Any]]:
+def _records(file: BufferedReader, name: str) -> Iterator[tuple[int, str, Any]]:
     """(number from 1, place, value) of every record of a JSON array or of JSON lines."""
-    with path.open("rb") as file:
-        start = file.read(4096).decode("utf-8-sig", "replace").lstrip()
-        file.seek(0)
-        if start.startswith("["):
-            value = decode(file.read(), str(path))
-            for number, record in enumerate(value if isinstance(value, list) else [value], 1):
-                yield number, f"{path}, record {number}", record
-            return
-        for number, (place, record) in enumerate(json_lines(file, str(path)), 1):
-            yield number, place, record
+    start = file.peek(_HEAD)[:_HEAD].decode("utf-8-sig", "replace").lstrip()
+    if start.startswith("["):
+        value = decode(file.read(), name)
+        for number, record in enumerate(value if isinstance(value, list) else [value], 1):
+            yield number, f"{name}, record {number}", record
+        return
+    for number, (place, record) in enumerate(json_lines(file, name), 1):
+        yield number, place, record
+
+
+def _check_gold(question: Question) -> None:
+    """Refuse a letter that is none of the choices: no response could be right."""
+    letters = [letter.upper() for letter, _ in question.choices]
+    alone = _LETTER_ALONE.fullmatch(question.answer.strip())
+    if not alone or not letters or alone[1].upper() in letters:
+        return
+    if not read_gold(question.answer, question.choices).letters:  # a choice may have a letter for its text
+        raise ValueError(
+            f"answer {question.answer!r:.80} is none of the choices {', '.join(letters)}; correct the answer or add the choice"
+        )
 
 
 def _field(record: dict[str, Any], name: str) -> Any:

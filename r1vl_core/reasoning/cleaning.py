@@ -49,9 +49,6 @@ _PAIRS = (
 _ENDING = re.compile(r"(?:\n\s*+(?:-{3,}+|\*{3,}+|_{3,}+|={3,}+)|<\|[a-z_]{1,20}+\|>|</s>|\s*+[\u2713\u2714\u2705\u2611])\Z", re.IGNORECASE)
 _ENDING_LENGTH = 200
 _TICKS = "\u2713\u2714\u2705\u2611 "
-_FORMULA = re.compile(  # a chemical formula in upright letters: "\text{H}_2\text{O}"
-    r"\\(?:text|mathrm)\s*+\{([A-Z][A-Za-z]{0,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([A-Z][A-Za-z]{0,9}+)\}(?!_))?+"
-)
 _PLACE = re.compile(r"(?:in\s++)?+(?:the\s++)?+year\s*+:?+\s*+(?=[0-9])|in\s++(?=[12][0-9]{3}\Z)", re.IGNORECASE)
 _MEASURES = re.compile(r"(?<=\w)\s++measures\s++(?=[0-9])", re.IGNORECASE)
 _MAX_ROUNDS = 8
@@ -96,7 +93,6 @@ def clean(text: str) -> str:
         if text == before:
             break
     text = _MEASURES.sub(" is ", text) if "easures" in text else text
-    text = _FORMULA.sub(r"\1\2\3\4", text) if "}_" in text else text
     text = _PH.sub("pH = ", text) if "pH" in text else text
     text = _OVER.sub(" / ", text) if "over" in text else text
     text = _SYMBOL.sub(_unit_name, text)

@@ -38,6 +38,11 @@ _MARKUP = re.compile(
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
 _ALIGNMENT = re.compile(r"&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
 _TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
+_FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\text{O}"
+    r"\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}(?!_))?+"
+)
+# Thin and hard blanks between thousands: an ordinary one may stand between two numbers.
+_THIN_THOUSANDS = re.compile("(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
 _COLON = re.compile(r"(?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
@@ -144,8 +149,9 @@ def _flatten(text: str) -> str:
     if len(lower) != len(text):  # a few capitals lower-case to two characters
         lower = "".join(character.lower() if len(character.lower()) == 1 else character for character in text)
     if not lower.isascii():
-        lower = lower.translate(SIGNS)
+        lower = _THIN_THOUSANDS.sub(",", lower).translate(SIGNS)
     if "\\" in lower:
+        lower = _FORMULA.sub(_formula, lower) if "}_" in lower else lower
         lower = _MARKUP.sub(_blank, _DEGREE.sub(_degree, lower))
     if "<" in lower:
         lower = _TAG.sub(_blank, lower)
@@ -173,6 +179,10 @@ def _worded(lower: str) -> str:
 
 def _blank(markup: re.Match[str]) -> str:
     return " " * len(markup[0])
+
+
+def _formula(markup: re.Match[str]) -> str:
+    return "".join(filter(None, markup.groups())).ljust(len(markup[0]))
 
 
 def _degree(markup: re.Match[str]) -> str:

@@ -122,6 +122,13 @@ def test_responses_come_from_the_standard_input_too(tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["verdict"]) == (0, "absent")
 
 
+def test_questions_may_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe, responses = tmp_path / "pipe", lines(tmp_path / "r.jsonl", {"id": "q1", "response": PATH})
+    os.mkfifo(pipe)
+    with subprocess.Popen([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write({json.dumps(OURS) + chr(10)!r})"]):
+        assert scored(pipe, responses)[0]["verdict"] == "correct"
+
+
 def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path) -> None:
     questions = lines(tmp_path / "q.jsonl", OURS)
     responses = lines(tmp_path / "r.jsonl", *([{"id": "q1", "response": PATH}] * 5000))
@@ -163,6 +170,7 @@ def question(**changed: Any) -> dict[str, Any]:
         (question(id="q2", choices=["A"]), "line 2: choices is a list"),
         (question(id="q2", choices={"AB": "1"}), "line 2: choices: 'AB' is not a letter"),
         (question(id="q2", choices={"A": "1", "a": "2"}), "line 2: choices: a letter is given twice"),
+        (question(id="q2", answer="(D)", choices={"A": "1", "B": "2"}), "line 2: answer '(D)' is none of the choices A, B"),
         (question(id="q2", choices={"A": 1}), "line 2: choices: A is a number"),
         ('{"id": "q2", "question": "\\ud800", "answer": "5", "key_steps": []}', "line 2: question holds half of a surrogate pair"),
     ],
