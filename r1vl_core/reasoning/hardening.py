@@ -31,6 +31,8 @@ MIN_STEP_WORDS = 3
 """Words, numbers and signs of a step, at least; also of description and rationale [ours]."""
 MAX_STEP_WORDS = 300
 """Words, numbers and signs of a step, at most [ours]."""
+MIN_WORDS_AROUND = 2
+"""Words beyond the key step's own of a clause in a step that holds both of a question's two [ours]."""
 MAX_TIMES_SAID = 2
 """How often one step may say the same key step, in whatever forms, without being a list [ours]."""
 MAX_LONE_NUMBERS = 20
@@ -163,12 +165,29 @@ def _matches(path: ReasoningPath, step: _Step, compiled: CompiledKeySteps) -> li
 def _is_list(found: Sequence[KeyStepMatch | None], path: ReasoningPath, step: _Step, compiled: CompiledKeySteps) -> bool:
     """Does one step hold (nearly) all key steps, or say one of them again and again?"""
     num_found, num_all = sum(one is not None for one in found), len(found)
-    if (num_found == num_all > 1) or num_found > max(3, num_all / 2):
+    if num_found > max(3, num_all / 2) or (num_found == num_all > 1 and (num_all > 2 or _is_bare(found, path, step))):
         return True
     here = replace(path, steps=tuple(step.said()))
     said = [f" {' '.join(clause.words)} " for clause in step.clauses]
     groups = [forms for one, forms in zip(found, compiled.groups, strict=True) if one]
     return any(_times_said(said, forms) > MAX_TIMES_SAID or _num_forms(here, forms) > MAX_TIMES_SAID for forms in groups)
+
+
+def _is_bare(found: Sequence[KeyStepMatch | None], path: ReasoningPath, step: _Step) -> bool:
+    """Do two key steps share a clause, or does one stand in its own without words that lead to it?
+
+    Both key steps of a question may well be reached in one step ("Their sum is 3 + 7 = 10, and half of that is 10 / 2 = 5."), but not
+    as items of a list.
+    """
+    num_left = sum(one is not None for one in found)
+    for clause in step.clauses:
+        here = [one for one in found if one and clause.start <= one.start and one.end <= clause.end]
+        inside = {at for one in here for at in range(one.start, one.end)}
+        around = "".join(" " if at in inside else path.text[at] for at in range(clause.start, clause.end))
+        if len(here) > 1 or (here and sum(word.isalpha() for word in words_of(around)) < MIN_WORDS_AROUND):
+            return True
+        num_left -= len(here)
+    return num_left > 0  # one that reaches over a clause's end
 
 
 def _times_said(clauses: Sequence[str], forms: Sequence[CompiledForm]) -> int:

@@ -111,6 +111,21 @@ def test_a_key_step_that_is_not_asserted_is_missed_and_says_why(steps: tuple[str
     assert result.k == pytest.approx(1 - len(missed) / 3)
 
 
+@pytest.mark.parametrize(
+    ("step", "k"),
+    [
+        ("Their sum is 3 + 7 = 10, and half of that is 10 / 2 = 5.", 1),
+        ("3 + 7 = 10, 10 / 2 = 5", 0),
+        ("So 3 + 7 = 10; thus 10 / 2 = 5.", 0),
+        ("We see at once 3 + 7 = 10 and 10 / 2 = 5.", 0),
+    ],
+)
+def test_one_step_may_reach_both_of_two_key_steps_but_not_list_them(step: str, k: float) -> None:
+    question = replace(ASKED, key_steps=(("3 + 7 = 10",), ("10 / 2 = 5",)), answer="5")
+    path = write("Row 1: red 3 green 7.", "Add, then halve the sum.", ["The first row holds 3 and 7.", step], "5")
+    assert reward(path, prepare(question, "strict")).k == k
+
+
 def test_a_key_step_denied_once_and_asserted_later_counts() -> None:
     result = earned("Some say that the red digit is 8 is wrong.", "We look again: the red digit is 8.", *STEPS[1:])
     assert result.missed == ()
