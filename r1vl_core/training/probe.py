@@ -66,8 +66,8 @@ def warn_if_blind(gain: dict[str, float], step: int, accelerator: Any) -> None:
     """One line when the gain is not above 0."""
     if gain and not gain["image_gain"] > MIN_GAIN and is_first(accelerator):
         logger.warning(
-            "step %d: the policy does not see its pictures: another question's picture is as good to it as its own "
-            "(image_gain %.2g nats a token, not above 0)",
+            "step %d: image_gain is %.2g nats a token, not above 0: another question's picture is as good to the policy as its own; "
+            "if this stays so, it does not see its pictures",
             *(step, gain["image_gain"]),
         )
 
