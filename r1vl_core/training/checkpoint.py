@@ -108,9 +108,13 @@ class Checkpoints:
 
 
 def append_report(folder: Path, report: Report) -> None:
-    """Add a report to the run's own record, `reports.jsonl`."""
-    with (folder / "reports.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+    """Add a report to the run's own record, `reports.jsonl`. Raises OSError when it cannot be written (a full disk)."""
+    path = folder / "reports.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error}; make room and run again, it resumes where it last saved") from error
 
 
 def read_reports(folder: Path) -> Iterator[Report]:

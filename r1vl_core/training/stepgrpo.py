@@ -126,7 +126,7 @@ class Run:
 
 def take_watched_step(run: Run, step: int) -> Report:
     """Take a step in the way that suits the model, evaluate when it is time, and note what may end the run."""
-    settings = run.settings
+    settings, num_halved = run.settings, run.room.num_halved
     (first,) = draw(run.stream.num_items, 0, 1, seed=run.seed)
     ask = functools.partial(run.get_prompt, first)
     ways = checked_ways(run.notes, run.policy, ask, run.score, run.room, settings, seed=run.seed, accelerator=run.accelerator)
@@ -137,6 +137,7 @@ def take_watched_step(run: Run, step: int) -> Report:
         report.metrics["validation_accuracy"] = found
         if settings.keep == "best":
             note_accuracy(run.notes, report.step, found)
+    (report.metrics["memory_halvings"],) = sum_over_processes([float(run.room.num_halved - num_halved)], run.accelerator)
     if stopping.has_limits(settings):
         stopping.note_step(run.notes, report.step, report.metrics, settings)
     return report
@@ -157,7 +158,7 @@ def hand_on(run: Run, checkpoints: Checkpoints) -> None:
 
 def take_step(run: Run, step: int) -> Report:
     """Draw P questions, sample M paths of each, reward them, compare within groups, reinforce: once, or `num_updates` times."""
-    policy, settings, clock, num_halved = run.policy, run.settings, Clock(run.policy.device), run.room.num_halved
+    policy, settings, clock = run.policy, run.settings, Clock(run.policy.device)
     sampled = sample_groups(
         functools.partial(sample, run, step, clock),
         run.stream,
@@ -199,7 +200,6 @@ def take_step(run: Run, step: int) -> Report:
     samples = [group for _, group in sorted(rows, key=lambda row: row[0])]
     metrics = {**summary(samples), **counts(sampled, num_used), **means(updates)}
     metrics |= {"grad_norm": fmean(grad_norms), "learning_rate": rate, **gain, **clock.seconds()}
-    (metrics["memory_halvings"],) = sum_over_processes([float(run.room.num_halved - num_halved)], run.accelerator)
     metrics["tokens_per_second"] = metrics["tokens"] / metrics["seconds"]
     return Report(step + 1, settings.num_steps, metrics, tuple(sample for group in samples for sample in group))
 
