@@ -68,6 +68,35 @@ def test_an_update_without_enough_memory_is_the_update_with_a_small_budget(
     assert all(report.metrics["memory_halvings"] == 0 for report in wanted)
 
 
+def test_a_gradient_spoiled_halfway_is_made_again_from_the_first_micro_batch() -> None:
+    """Memory runs out once, in the backward pass of the second micro-batch, when the first is in the gradient already."""
+    expected, _ = run(None, token_budget=130, **STEPS)
+    backwards: list[int] = []
+
+    def make() -> Policy:
+        policy = ending_policy()
+        inner = policy.model.model
+        plain = inner.forward
+
+        def short_once(_: torch.Tensor) -> None:
+            backwards.append(len(backwards))
+            if len(backwards) == 2:
+                no_memory(_)
+
+        def forward(**kwargs: Any) -> Any:
+            out = plain(**kwargs)
+            if out.last_hidden_state.requires_grad:
+                out.last_hidden_state.register_hook(short_once)
+            return out
+
+        inner.forward = forward
+        return policy
+
+    policy, reports = run(None, make=make, token_budget=130, **STEPS)
+    assert reports[0].metrics["memory_halvings"] == 1
+    assert_same(policy, expected)
+
+
 @pytest.mark.parametrize("rows", [5, 2, 1])
 def test_rollouts_of_fewer_rows_at_once_are_the_same_rollouts(rows: int) -> None:
     policy = ending_policy(by=2.0)
