@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,6 +27,14 @@ class Dials(BaseModel):
     """A frozen group of settings that refuses unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after artifacts had been made: see `identity`."""
+
+    def identity(self, *left_out: str) -> dict[str, Any]:
+        """The settings that decide a result, as plain values. One of `later` counts only where it is not at its default, so that what was
+        made before there was such a dial keeps its key."""
+        at_default = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].get_default()}
+        return self.model_dump(mode="json", exclude={*left_out, *at_default})
 
 
 class World(Dials):
@@ -56,6 +64,8 @@ class Source(Dials):
 class Curate(Dials):
     """Raw records to validated questions."""
 
+    later = frozenset({"eval_questions"})
+
     min_image_side: int = Field(28, ge=1)
     """Pixels; a picture with a shorter side is rejected."""
     max_image_pixels: int = Field(50_000_000, ge=1)
@@ -66,6 +76,8 @@ class Curate(Dials):
     """Tokens of a reference path; a longer one is rejected, never cut."""
     contamination: bool = True
     """Reject training questions whose picture and question also stand in the held-out file."""
+    eval_questions: int = Field(0, ge=0)
+    """Validation questions set aside for evaluation during StepGRPO: neither warm-up nor StepGRPO trains on them."""
 
 
 class KeySteps(Dials):
@@ -111,6 +123,8 @@ class Warmup(Dials):
 class StepGRPO(Dials):
     """Step-wise group relative policy optimisation (arXiv 2503.12937)."""
 
+    later = frozenset({"probe_every", "eval_every", "keep", "max_kl", "min_reward", "stop_window", "reward_limit_s"})
+
     num_steps: int = Field(40, ge=1)
     """Training steps: each samples groups and makes num_updates updates from them."""
     questions_per_step: int = Field(16, ge=1)
@@ -155,6 +169,20 @@ class StepGRPO(Dials):
     """Training steps between checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
     """Checkpoints kept for resuming."""
+    probe_every: int = Field(10, ge=0)
+    """Steps between looks at whether the policy sees its pictures (metric image_gain); 0 means never. What is trained does not change."""
+    eval_every: int = Field(0, ge=0)
+    """Steps between evaluations on the questions that curate.eval_questions sets aside (metric validation_accuracy); 0 means never."""
+    keep: Literal["last", "best"] = "last"
+    """Which policy is handed on: that of the last step, or the one with the best validation accuracy (the earliest of equals)."""
+    max_kl: float = Field(0.0, ge=0)
+    """Nats; a mean KL above it over stop_window steps ends training, and the last good or best policy is handed on. 0 means no limit."""
+    min_reward: float = Field(0.0, ge=0)
+    """A mean reward below it over stop_window steps ends training in the same way. 0 means no limit."""
+    stop_window: int = Field(5, ge=1)
+    """Steps that max_kl and min_reward are held against, as a mean."""
+    reward_limit_s: float = Field(60.0, gt=0)
+    """Seconds one reward may take; beyond it the run ends and names the question."""
 
     @model_validator(mode="after")
     def _methods_fit(self) -> StepGRPO:
@@ -162,6 +190,10 @@ class StepGRPO(Dials):
             raise ValueError(f'credit "step" shares out key steps, which reward "{self.reward}" does not pay; use "step_rar" or "both"')
         if self.advantage == "dr_grpo" and self.loss_mean != "constant":
             raise ValueError(f'advantage "dr_grpo" goes with loss_mean "constant", not "{self.loss_mean}"; set it, or use "rloo"')
+        if self.keep == "best" and not self.eval_every:
+            raise ValueError('keep "best" goes by validation accuracy; set eval_every, or use "last"')
+        if self.max_kl and not self.beta:
+            raise ValueError(f"max_kl {self.max_kl} needs a reference to measure against, and beta is 0; raise beta or set max_kl to 0")
         return self
 
 
@@ -221,6 +253,8 @@ class Preset(Dials):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError(f"two sources share a name: {', '.join(names)}; give each its own")
+        if self.stepgrpo.eval_every and not self.curate.eval_questions:
+            raise ValueError(f"stepgrpo.eval_every is {self.stepgrpo.eval_every} but no question is set aside; set curate.eval_questions")
         return self
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from r1vl_core.config import Preset
 from r1vl_core.data import curate, database
 from r1vl_core.data.readers import read_records
+from r1vl_core.data.set_aside import set_aside
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import Question, RawRecord, Rejected, asked
 from tasks.checkpoints import digest_checkpoint, find_checkpoint
@@ -18,12 +19,14 @@ from tasks.world import heldout_file, image_roots, sources
 
 REVISION = 2
 DATABASE = "curated.duckdb"
+VALIDATION = "validation.duckdb"
+"""Questions set aside, where there are any; handed on by the stages between curation and StepGRPO."""
 
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """What is read, by content; what counts tokens; what a record must fulfil."""
     settings: dict[str, Any] = {
-        **preset.curate.model_dump(mode="json"),
+        **preset.curate.identity(),
         "max_pixels": preset.max_pixels,
         "model": digest_checkpoint(preset, inputs),
         "sources": [
@@ -63,16 +66,23 @@ def build(job: Build) -> Mapping[str, Any]:
     if not found.questions:
         raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected)}")
     path = job.out / DATABASE
-    database.write_curated(path, found.questions, found.rejected, files)
+    questions, validation = set_aside(found.questions, settings.eval_questions)
+    database.write_curated(path, questions, found.rejected, files)
+    content = {DATABASE: database.content_digest(path)}
+    if validation:
+        database.write_curated(job.out / VALIDATION, validation, (), files)
+        content[VALIDATION] = database.content_digest(job.out / VALIDATION)
     counts = database.counts(path)
     reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected_by_reason.items()) or "none"
-    job.log(f"{counts.num_read} records read: {counts.num_accepted} questions, {counts.num_rejected} rejected ({reasons})")
+    aside = f" and {len(validation)} set aside" if validation else ""
+    job.log(f"{found.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
     return {
-        "content": {DATABASE: database.content_digest(path)},
+        "content": content,
         "metrics": {
-            "num_records": counts.num_read,
+            "num_records": found.num_read,
             "num_questions": counts.num_accepted,
             "num_rejected": counts.num_rejected,
+            **({"num_validation": len(validation)} if validation else {}),
             **{f"rejected_{reason}": number for reason, number in counts.rejected_by_reason.items()},
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
@@ -48,7 +49,11 @@ def build(job: Build) -> Mapping[str, Any]:
         "mean_forms": fmean(len(forms) for question in questions for forms in question.key_steps),
     }
     job.log(f"{len(questions)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
-    return {"content": {DATABASE: database.content_digest(path)}, "metrics": metrics}
+    content = {DATABASE: database.content_digest(path)}
+    if (set_aside := job.inputs["curate"].path / curate.VALIDATION).exists():
+        shutil.copyfile(set_aside, job.out / curate.VALIDATION)
+        content[curate.VALIDATION] = database.content_digest(set_aside)
+    return {"content": content, "metrics": metrics}
 
 
 STAGE = Stage("key_steps", ("curate",), recipe, build)

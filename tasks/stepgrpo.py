@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
+from r1vl_core.data import database
 from r1vl_core.reasoning.rewards import Reward, prepare, reward
 from r1vl_core.records import Question
 from r1vl_core.report import Report
+from r1vl_core.training.stopping import OUTCOME
 from tasks import curate, key_steps, warmup
 from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
@@ -19,6 +24,7 @@ from tasks.stages import Build, Stage
 
 if TYPE_CHECKING:
     from r1vl_core.policy.model import Policy
+    from r1vl_core.training.validation import Validation
     from tasks.trainer import Work
 
 REVISION = 2
@@ -28,7 +34,7 @@ POLICY = warmup.POLICY
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """Questions with key steps, the warm-up policy and the settings that decide the weights."""
     settings = {
-        **preset.stepgrpo.model_dump(mode="json", exclude={"save_every", "keep_checkpoints"}),
+        **preset.stepgrpo.identity("save_every", "keep_checkpoints", "reward_limit_s"),
         "seed": preset.seed,
         "max_pixels": preset.max_pixels,
         "hardening": preset.rewards.hardening,
@@ -38,16 +44,27 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 
 def build(job: Build) -> Mapping[str, Any]:
-    """Train in a child, then keep the checkpoint and the reports with their rollouts."""
+    """Train in a child, then keep the checkpoint, the reports with their rollouts and, if it is not the last step's policy, which it is."""
     order = {
         "stage": "stepgrpo",
         "policy": str(job.inputs["warmup"].path / POLICY),
         "questions": str(job.inputs["key_steps"].path / key_steps.DATABASE),
         **warmup.order_of(job),
     }
+    if job.preset.stepgrpo.eval_every:
+        order["validation"] = str(job.inputs["key_steps"].path / curate.VALIDATION)
     run_child(job, order)
     collect_reports(job)
-    return {"content": meaning_of_reports(job.out), "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
+    notes = {"content": meaning_of_reports(job.out), "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
+    return {**notes, **collect_outcome(job)}
+
+
+def collect_outcome(job: Build) -> dict[str, Any]:
+    """Copy what the run says of the policy it hands on, if not the last; notes for the record, `stopped_early` among them."""
+    if not (job.work / OUTCOME).exists():
+        return {}
+    shutil.copyfile(job.work / OUTCOME, job.out / OUTCOME)
+    return {"files": [OUTCOME], **json.loads((job.out / OUTCOME).read_text(encoding="utf-8"))}
 
 
 def final_rewards(reports: tuple[Report, ...]) -> dict[str, float]:
@@ -82,10 +99,21 @@ def compute(work: Work) -> None:
         token_budget=work.token_budget,
         accelerator=work.accelerator,
         should_stop=work.should_stop,
+        validation=validation_of(work, policy),
     ):
         write_report(report)
     if work.is_first and not work.should_stop():
         policy.save(work.out / POLICY)
+
+
+def validation_of(work: Work, policy: Policy) -> Validation | None:
+    """The questions set aside, if the run evaluates on them; what is right is what the rewards say."""
+    from r1vl_core.training.validation import Validation
+
+    if "validation" not in work.order:
+        return None
+    questions = database.read_questions(Path(work.order["validation"]))
+    return Validation(lambda number: work.encode(policy, questions[number]), judge_of(work.preset, questions), len(questions))
 
 
 STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup"), recipe, build)

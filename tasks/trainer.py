@@ -96,7 +96,8 @@ def main(arguments: list[str]) -> int:
         with _one_writer(work):
             _computation(order["stage"])(work)
     except ValueError as error:
-        print(f"{MISTAKE}{' '.join(str(error).split())}", flush=True)
+        # What any process found wrong must be heard: one may be short of memory where the first is not.
+        print(f"{MISTAKE}{' '.join(str(error).split())}", file=sys.__stdout__, flush=True)
         return 2
     return ASKED if work.should_stop() else 0
 

@@ -47,6 +47,7 @@ def generate(
     *,
     max_new_tokens: int,
     num_samples: int = 1,
+    first_sample: int = 0,
     temperature: float | None = None,
     seeds: Sequence[tuple[int, ...]] = (),
     token_budget: int = 2**18,
@@ -55,7 +56,8 @@ def generate(
     """`num_samples` responses to each prompt, those to one prompt side by side, prompts in the order given.
 
     `temperature` None decodes greedily; otherwise tokens are drawn from softmax(logits / temperature) and nothing else, and
-    `seeds` holds one tuple of integers for each prompt that decides its draws. The policy's forbidden tokens are never produced.
+    `seeds` holds one tuple of integers for each prompt that decides its draws; a group drawn in parts says with `first_sample` which of
+    its responses a part begins with. The policy's forbidden tokens are never produced.
     `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle.
     `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
     """
@@ -66,7 +68,7 @@ def generate(
     for indices in _decode_batches(prompts, num_samples, max_new_tokens, token_budget, shared=shared):
         noise = None
         if temperature is not None:
-            noise = _uniforms([seeds[index] for index in indices], num_samples, max_new_tokens)
+            noise = _uniforms([seeds[index] for index in indices], range(first_sample, first_sample + num_samples), max_new_tokens)
         some = [prompts[index] for index in indices]
         cache = SharedCache() if shared else GrowingCache()
         made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise)
@@ -90,9 +92,9 @@ def _decode_batches(
     return batches
 
 
-def _uniforms(seeds: Sequence[tuple[int, ...]], num_samples: int, max_new_tokens: int) -> Tensor:
+def _uniforms(seeds: Sequence[tuple[int, ...]], samples: range, max_new_tokens: int) -> Tensor:
     """Numbers in [0, 1) for every row and token (B, max_new_tokens), with 23 bits so that products stay below 1 in fp32."""
-    streams = [np.random.default_rng([*seed, sample]) for seed in seeds for sample in range(num_samples)]
+    streams = [np.random.default_rng([*seed, sample]) for seed in seeds for sample in samples]
     drawn = np.stack([stream.integers(0, 2**23, size=max_new_tokens, dtype=np.uint32) for stream in streams])
     return torch.from_numpy(drawn.astype(np.float32) / 2**23)
 

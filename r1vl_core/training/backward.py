@@ -24,6 +24,7 @@ from r1vl_core.training.losses import (
     k3,
     policy_gradient,
 )
+from r1vl_core.training.memory import GradientSpoiled
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
 
@@ -105,7 +106,7 @@ def add_gradient(
     """Add the gradient of a micro-batch's part of the loss to the policy's parameters; its sums, and its log-probabilities (N,).
 
     `old_logprobs` (N,) are those before the first update from these paths, None in the first; `reference_logprobs` (N,) may be None when
-    there is no penalty.
+    there is no penalty. Raises GradientSpoiled, with the whole gradient cleared, when memory runs out in the backward pass.
     """
     scores = score(policy, batch.prompts, batch.completions, settings.temperature)
     logprobs, clipped = scores.logprobs.detach(), (0, 0)
@@ -122,7 +123,11 @@ def add_gradient(
         kl = float((divergence.detach() * batch.weights).sum())
         num_clamped = float(((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum())
     loss = (per_token * batch.weights).sum()
-    loss.backward()
+    try:
+        loss.backward()
+    except torch.OutOfMemoryError as error:  # some parameters have this batch's gradient by now and some have not
+        policy.model.zero_grad(set_to_none=True)
+        raise GradientSpoiled(str(error)) from None
     gap = float((logprobs - batch.sampled_logprobs).abs().sum())
     return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
 

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,17 @@ _NAME = re.compile(r"step-\d{6}")
 class State:
     """All that a step changes, beside torch's random states: what a checkpoint holds.
 
+    `notes` are what a run has found out about itself, plain values by name. The checkpoints of two steps named in it are kept whatever
+    comes after: `best_step` and `good_step`.
+
     >>> State.__slots__
-    ('model', 'optimizer', 'stream')
+    ('model', 'optimizer', 'stream', 'notes')
     """
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     stream: Stream
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,10 @@ class Checkpoints:
             raise OSError(f"cannot write checkpoint {target}: {error}; make room and run again, it resumes where it last saved") from error
         partial.rename(target)
         _flush(self.folder)
+        wanted = {f"step-{state.notes[name]:06d}" for name in ("best_step", "good_step") if name in state.notes}
         for old in sorted(p for p in self.folder.glob("step-*") if _NAME.fullmatch(p.name))[: -self.keep]:
-            shutil.rmtree(old)
+            if old.name not in wanted:
+                shutil.rmtree(old)
         return target
 
     def restore(self, state: State) -> int:
@@ -91,14 +97,24 @@ class Checkpoints:
         _load_weights(newest / "weights.safetensors", state.model)
         state.optimizer.load_state_dict(saved["optimizer"])
         state.stream.position = saved["position"]
+        state.notes.clear()
+        state.notes.update(saved.get("notes", {}))
         _set_random_states(saved["random"])
         return int(saved["step"])
 
+    def load_weights(self, step: int, model: torch.nn.Module) -> None:
+        """Give `model` the weights it had after `step` steps. Raises FileNotFoundError when that checkpoint is not kept."""
+        _load_weights(self.folder / f"step-{step:06d}" / "weights.safetensors", model)
+
 
 def append_report(folder: Path, report: Report) -> None:
-    """Add a report to the run's own record, `reports.jsonl`."""
-    with (folder / "reports.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+    """Add a report to the run's own record, `reports.jsonl`. Raises OSError when it cannot be written (a full disk)."""
+    path = folder / "reports.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error}; make room and run again, it resumes where it last saved") from error
 
 
 def read_reports(folder: Path) -> Iterator[Report]:
@@ -130,7 +146,7 @@ def cut_reports(folder: Path, step: int) -> None:
 def _write(folder: Path, header: dict[str, Any], state: State) -> None:
     save_file({name: parameter.detach().contiguous() for name, parameter in state.model.named_parameters()}, folder / "weights.safetensors")
     values = {"optimizer": state.optimizer.state_dict(), "position": state.stream.position, "random": _random_states()}
-    torch.save({**header, **values}, folder / "state.pt")
+    torch.save({**header, **values, "notes": state.notes}, folder / "state.pt")
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     (folder / "whole.json").write_text(json.dumps(sizes))
     for path in folder.iterdir():

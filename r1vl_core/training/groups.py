@@ -13,6 +13,7 @@ from r1vl_core.policy.rollout import Rollout
 from r1vl_core.reasoning.rewards import Reward
 from r1vl_core.training.credit import CREDITS, Credit
 from r1vl_core.training.pay import paid
+from r1vl_core.training.time_limit import TimeLimitExceeded, time_limit
 
 Judge = Callable[[int, str], Reward]
 """The reward of a response to the question of that number."""
@@ -61,7 +62,8 @@ def judged_groups(
 ) -> list[Group]:
     """Reward every rollout, M of them for each question in turn, and give each group its advantages.
 
-    Raises ValueError for a reward that is not a finite number, RuntimeError for a judge that raised; both name the question.
+    Raises ValueError for a reward that is no `Reward` of finite numbers or counts other key steps than the rest of its group,
+    RuntimeError for a judge that raised or took longer than `settings.reward_limit_s`; all name the question.
     """
     size = settings.group_size
     groups = []
@@ -70,7 +72,10 @@ def judged_groups(
         assert len(group) == size, "a group lacks rollouts"
         assert all(rollout.question_id == prompt.question_id for rollout in group), "a group holds another question's rollouts"
         texts = tuple(policy.decode(rollout.token_ids) for rollout in group)
-        rewards = tuple(_judged(judge, question, prompt.question_id, text) for text in texts)
+        rewards = tuple(judged(judge, question, prompt.question_id, text, settings.reward_limit_s) for text in texts)
+        num_key_steps = {len(reward.matched) + len(reward.missed) for reward in rewards}
+        if len(num_key_steps) > 1:
+            raise ValueError(f"question {prompt.question_id}: its rewards count {sorted(num_key_steps)} key steps; they must agree")
         pay = tuple(paid(reward, settings) for reward in rewards)
         credit = CREDITS[settings.credit](policy, group, texts, rewards, settings)
         in_loss = tuple(not (settings.mask_truncated and rollout.truncated) for rollout in group)
@@ -78,16 +83,23 @@ def judged_groups(
     return groups
 
 
-def _judged(judge: Judge, question: int, question_id: str, text: str) -> Reward:
+def judged(judge: Judge, question: int, question_id: str, text: str, limit_s: float) -> Reward:
+    """The reward of one response, held to what a reward must be; see `judged_groups`."""
+    where = f"question {question_id}"
     try:
-        reward = judge(question, text)
-    except Exception as error:  # whatever it was: the run ends, and says on which question
+        with time_limit(limit_s):
+            reward = judge(question, text)
+    except TimeLimitExceeded:
         raise RuntimeError(
-            f"question {question_id}: its reward raised {type(error).__name__}: {error}; the response was {text!r}"
-        ) from error
+            f"{where}: its reward took longer than {limit_s:g} s (stepgrpo.reward_limit_s); the response was {text!r}"
+        ) from None
+    except Exception as error:  # whatever it was: the run ends, and says on which question
+        raise RuntimeError(f"{where}: its reward raised {type(error).__name__}: {error}; the response was {text!r}") from error
+    if not isinstance(reward, Reward):
+        raise ValueError(f"{where}: its reward is a {type(reward).__name__}, not a Reward; the response was {text!r}")
     parts = {"step_rar": reward.step_rar, "step_rvr": reward.step_rvr, "k": reward.k}
-    if not all(map(math.isfinite, parts.values())):
-        raise ValueError(f"question {question_id}: a reward is not a finite number: {parts}; the response was {text!r}")
+    if not all(isinstance(part, int | float) and math.isfinite(part) for part in parts.values()):
+        raise ValueError(f"{where}: a reward is not a finite number: {parts}; the response was {text!r}")
     return reward
 
 

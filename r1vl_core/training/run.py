@@ -19,18 +19,30 @@ def run_steps(
     accelerator: Any,
     should_stop: Callable[[], bool],
 ) -> Iterator[Report]:
-    """Yield `take_step(step)` for every step still to do; save every `save_every` steps, at the end and when asked to stop."""
+    """Yield `take_step(step)` for every step still to do; save every `save_every` steps, at the end and when asked to stop.
+
+    A step may note in `state.notes` that it is the best so far (`best_step`), which saves it too, or the last (`stopped_early`), past which
+    no rerun goes. With a `good_step` noted from the start, the state before the first step is saved as well.
+    """
     first = checkpoints.restore(state) if checkpoints else 0
     if checkpoints and is_first(accelerator):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
         cut_reports(checkpoints.folder, first)
+        if state.notes.get("good_step") == 0 and checkpoints.newest() is None:
+            checkpoints.save(0, state)
     wait_for_all(accelerator)
     for step in range(first, num_steps):
+        if "stopped_early" in state.notes:
+            return
         report = take_step(step)
         stopping = any_process(should_stop(), accelerator)
+        is_last = step + 1 == num_steps or "stopped_early" in state.notes
+        saving = stopping or is_last or (step + 1) % save_every == 0 or state.notes.get("best_step") == step + 1
+        if saving:
+            state.notes["saved_step"] = step + 1
         if checkpoints and is_first(accelerator):
             append_report(checkpoints.folder, report)
-            if stopping or (step + 1) % save_every == 0 or step + 1 == num_steps:
+            if saving:
                 checkpoints.save(step + 1, state)
         yield report
         if stopping:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,17 +15,23 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import score_shared
 from r1vl_core.policy.model import Policy, Prompt
-from r1vl_core.policy.rollout import generate
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
-from r1vl_core.training.backward import MicroBatch, Score, Sums, add_gradient, choose_forward, cut
+from r1vl_core.training import stopping
+from r1vl_core.training.backward import MicroBatch, Score, Sums, choose_forward, cut
 from r1vl_core.training.checkpoint import Checkpoints, State
+from r1vl_core.training.clock import Clock
 from r1vl_core.training.groups import Group, Judge, judged_groups
 from r1vl_core.training.losses import StepSize
-from r1vl_core.training.order import Stream
-from r1vl_core.training.processes import gather_lists, sum_over_processes
+from r1vl_core.training.memory import Room, generate_in_room, make_room
+from r1vl_core.training.order import Stream, draw
+from r1vl_core.training.probe import image_gain, warn_if_blind
+from r1vl_core.training.processes import gather_lists, is_first, sum_over_processes, wait_for_all
 from r1vl_core.training.run import run_steps
 from r1vl_core.training.sampling import Sampled, sample_groups
+from r1vl_core.training.self_check import checked_ways
+from r1vl_core.training.validation import Validation, accuracy, note_accuracy
+from r1vl_core.training.work import Forward, Work
 
 
 def train(
@@ -42,18 +47,26 @@ def train(
     token_budget: int = 2048,
     accelerator: Any = None,
     should_stop: Callable[[], bool] = lambda: False,
+    validation: Validation | None = None,
 ) -> Iterator[Report]:
     """Train `policy` in place, one report a step; resumes from the newest whole checkpoint in `work_dir`.
 
     `get_prompt(i)` encodes the i-th of `num_questions`, `judge(i, text)` rewards a response to it. `reference` is the frozen warm-up
     policy and may be None only when `settings.beta` is 0. `seed` decides the order of the questions and every sampled token.
     `should_stop` is asked after every step: if true the state is saved and training returns. Reports of steps taken before a resume
-    are not yielded again; `checkpoint.read_reports(work_dir)` has them all.
+    are not yielded again; `checkpoint.read_reports(work_dir)` has them all. A finished run leaves in `policy` the weights it hands on;
+    where those are not the last (`settings.keep`, `max_kl`, `min_reward`), `work_dir` says which and why (`stopping.OUTCOME`).
+    Raises ValueError for settings that lack what they need, RuntimeError and ValueError for rewards (`groups.judged_groups`) and for a
+    path too large for the memory.
     """
     if num_questions == 0:
         raise ValueError("StepGRPO was given no questions; every question was rejected, or none has key steps")
     if settings.beta > 0 and reference is None:
         raise ValueError(f"stepgrpo.beta is {settings.beta}, which needs a reference policy; give one or set beta to 0")
+    if settings.eval_every and (validation is None or validation.num_questions == 0):
+        raise ValueError(f"stepgrpo.eval_every is {settings.eval_every}, which needs validation questions; give some or set it to 0")
+    if work_dir is None and (settings.keep == "best" or stopping.has_limits(settings)):
+        raise ValueError("keeping a policy other than the last needs a work_dir for its checkpoints; give one")
     run = Run(
         policy,
         reference if settings.beta > 0 else None,
@@ -62,29 +75,34 @@ def train(
         Stream(num_questions, seed),
         settings,
         seed,
-        token_budget,
+        make_room(token_budget),
         accelerator,
         choose_forward(policy, settings.forward),
         optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay),
+        validation,
+        {"good_step": 0} if stopping.has_limits(settings) else {},
     )
-    ignored = {"save_every", "keep_checkpoints", "forward"}
-    identity = {"stage": "stepgrpo", "seed": seed, "num_questions": num_questions, **settings.model_dump(exclude=ignored)}
+    ignored = ("save_every", "keep_checkpoints", "forward", "probe_every", "reward_limit_s")
+    identity = {"stage": "stepgrpo", "seed": seed, "num_questions": num_questions, **settings.identity(*ignored)}
     checkpoints = Checkpoints(work_dir, identity, settings.keep_checkpoints) if work_dir else None
     yield from run_steps(
-        functools.partial(take_step, run),
+        functools.partial(take_watched_step, run),
         settings.num_steps,
         checkpoints,
         settings.save_every,
-        State(policy.model, run.optimizer, run.stream),
+        State(policy.model, run.optimizer, run.stream, run.notes),
         accelerator,
         should_stop,
     )
+    if checkpoints:
+        hand_on(run, checkpoints)
     policy.model.eval()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything a step needs, the same for all steps; only the state (weights, optimiser, stream) changes from one to the next.
+    """Everything a step needs, the same for all steps; only the state (weights, optimiser, stream, notes) and, where memory is short,
+    the room change from one to the next.
 
     >>> Run.__slots__[:2]
     ('policy', 'reference')
@@ -97,10 +115,45 @@ class Run:
     stream: Stream
     settings: StepGRPO
     seed: int
-    token_budget: int
+    room: Room
     accelerator: Any
     score: Score
     optimizer: torch.optim.Optimizer
+    validation: Validation | None
+    notes: dict[str, Any]
+    shared_decode: bool = True
+
+
+def take_watched_step(run: Run, step: int) -> Report:
+    """Take a step in the way that suits the model, evaluate when it is time, and note what may end the run."""
+    settings, num_halved = run.settings, run.room.num_halved
+    (first,) = draw(run.stream.num_items, 0, 1, seed=run.seed)
+    ask = functools.partial(run.get_prompt, first)
+    ways = checked_ways(run.notes, run.policy, ask, run.score, run.room, settings, seed=run.seed, accelerator=run.accelerator)
+    run = replace(run, score=ways.score, shared_decode=ways.shared_decode)
+    report = take_step(run, step)
+    if run.validation and settings.eval_every and (report.step % settings.eval_every == 0 or report.step == settings.num_steps):
+        found = accuracy(run.policy, run.validation, settings, run.room, run.accelerator, shared_decode=run.shared_decode)
+        report.metrics["validation_accuracy"] = found
+        if settings.keep == "best":
+            note_accuracy(run.notes, report.step, found)
+    (report.metrics["memory_halvings"],) = sum_over_processes([float(run.room.num_halved - num_halved)], run.accelerator)
+    if stopping.has_limits(settings):
+        stopping.note_step(run.notes, report.step, report.metrics, settings)
+    return report
+
+
+def hand_on(run: Run, checkpoints: Checkpoints) -> None:
+    """Give the policy of a finished run the weights that are handed on; a run that was merely interrupted keeps those it has."""
+    is_finished = "stopped_early" in run.notes or run.notes.get("saved_step") == run.settings.num_steps
+    step = stopping.step_handed_on(run.notes, run.settings)
+    if not is_finished or step is None:
+        return
+    wait_for_all(run.accelerator)  # the first process may still be writing it
+    checkpoints.load_weights(step, run.policy.model)
+    if is_first(run.accelerator):
+        stopping.say_so(run.notes, step)
+        stopping.write_outcome(checkpoints.folder, run.notes, step)
 
 
 def take_step(run: Run, step: int) -> Report:
@@ -117,25 +170,27 @@ def take_step(run: Run, step: int) -> Report:
     num_paths = settings.questions_per_step * settings.group_size
     all_groups = run.reference is not None
     num_used = sum(group.is_trained(all_groups=all_groups) for group in sampled.mine)
-    num_tokens, num_used = map(int, sum_over_processes([sum(group.num_tokens for group in sampled.mine), num_used], run.accelerator))
+    num_scored, num_used = map(int, sum_over_processes([sum(group.num_tokens for group in sampled.mine), num_used], run.accelerator))
     batches = cut(
         sampled.mine,
         policy.device,
-        size=StepSize(num_paths, num_tokens, settings.max_new_tokens),
+        size=StepSize(num_paths, num_scored, settings.max_new_tokens),
         loss_mean=settings.loss_mean,
-        token_budget=run.token_budget,
+        token_budget=run.room.tokens.value,
         shared=run.score is score_shared,
         all_groups=all_groups,
     )
-    references = [reference_logprobs(run, batch) for batch in batches]
+    gain = probe(run, step, sampled.mine)
+    clock.lap("probe")
+    forward = Forward(policy, run.score, run.room)
+    work = forward.with_references([Work(batch) for batch in batches], functools.partial(reference_logprobs, run))
     clock.lap("reference")
 
     policy.model.train()
     rate = settings.learning_rate * (1 - step / settings.num_steps)
     updates, grad_norms = [], []
-    old: list[Tensor | None] = [None] * len(batches)
     for _ in range(settings.num_updates):
-        sums, old = add_gradients(run, batches, references, old)
+        sums, work = forward.add_gradients(work, settings)
         optimizers.sum_gradients(policy.model, run.accelerator)
         grad_norms.append(optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm))
         updates.append(Sums(*sum_over_processes(astuple(sums), run.accelerator)))
@@ -144,7 +199,7 @@ def take_step(run: Run, step: int) -> Report:
     rows = gather_lists([(place, group.samples(step + 1)) for place, group in sampled.groups.items()], run.accelerator)
     samples = [group for _, group in sorted(rows, key=lambda row: row[0])]
     metrics = {**summary(samples), **counts(sampled, num_used), **means(updates)}
-    metrics |= {"grad_norm": fmean(grad_norms), "learning_rate": rate, **clock.seconds()}
+    metrics |= {"grad_norm": fmean(grad_norms), "learning_rate": rate, **gain, **clock.seconds()}
     metrics["tokens_per_second"] = metrics["tokens"] / metrics["seconds"]
     return Report(step + 1, settings.num_steps, metrics, tuple(sample for group in samples for sample in group))
 
@@ -154,13 +209,15 @@ def sample(run: Run, step: int, clock: Clock, drawn: Sequence[tuple[int, int]]) 
     prompts = [run.get_prompt(question) for _, question in drawn]
     clock.lap("encode")
     run.policy.model.eval()
-    rollouts = generate(
+    rollouts = generate_in_room(
+        run.room,
         run.policy,
         prompts,
         num_samples=run.settings.group_size,
         temperature=run.settings.temperature,
         max_new_tokens=run.settings.max_new_tokens,
         seeds=[(run.seed, step, place) for place, _ in drawn],
+        shared=run.shared_decode,
     )
     clock.lap("rollout")
     groups = judged_groups(run.policy, [question for _, question in drawn], prompts, rollouts, run.judge, run.settings)
@@ -168,17 +225,17 @@ def sample(run: Run, step: int, clock: Clock, drawn: Sequence[tuple[int, int]]) 
     return groups
 
 
-def add_gradients(
-    run: Run, batches: Sequence[MicroBatch], references: Sequence[Tensor | None], old: Sequence[Tensor | None]
-) -> tuple[Sums, list[Tensor | None]]:
-    """Add up the gradient of one update over all micro-batches; the old log-probabilities for the next are those of the first."""
-    sums = Sums()
-    known: list[Tensor | None] = []
-    for batch, reference, before in zip(batches, references, old, strict=True):
-        part, logprobs = add_gradient(run.policy, batch, reference, before, score=run.score, settings=run.settings)
-        sums += part
-        known.append(logprobs if before is None else before)
-    return sums, known
+def probe(run: Run, step: int, groups: Sequence[Group]) -> dict[str, float]:
+    """Every `probe_every` steps, the first included: what the pictures are worth to the policy."""
+    if not run.settings.probe_every or step % run.settings.probe_every:
+        return {}
+
+    def others() -> Iterator[Prompt]:
+        yield from (run.get_prompt((step + at) % run.stream.num_items) for at in range(2))
+
+    gain = image_gain(run.room, run.score, run.policy, groups, others, temperature=run.settings.temperature, accelerator=run.accelerator)
+    warn_if_blind(gain, step + 1, run.accelerator)
+    return gain
 
 
 @torch.no_grad()
@@ -239,24 +296,3 @@ def means(updates: Sequence[Sums]) -> dict[str, float]:
         found["clip_low"] = sum(sums.num_clipped_low for sums in later) / num_later
         found["clip_high"] = sum(sums.num_clipped_high for sums in later) / num_later
     return found
-
-
-class Clock:
-    """Seconds of a step by phase; a GPU is waited for at each lap, so that a phase pays for its own work."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._started = self._last = time.monotonic()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, phase: str) -> None:
-        """End a phase; one that comes again adds up."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        now = time.monotonic()
-        self._laps[f"seconds_{phase}"] = self._laps.get(f"seconds_{phase}", 0.0) + now - self._last
-        self._last = now
-
-    def seconds(self) -> dict[str, float]:
-        """Every phase's seconds and `seconds` of all."""
-        return {**self._laps, "seconds": self._last - self._started}

@@ -21,6 +21,7 @@ from r1vl_core.training.backward import Score, Sums, add_gradient, cut
 from r1vl_core.training.groups import Group, Judge, judged_groups
 from r1vl_core.training.losses import StepSize
 from r1vl_core.training.stepgrpo import train
+from r1vl_core.training.validation import Validation
 from tests.core.tiny_policies import favour, some_prompts, tiny_policy
 
 SETTINGS = StepGRPO(
@@ -146,6 +147,8 @@ def run(
     make: Callable[[], Policy] = ending_policy,
     num_questions: int = 4,
     accelerator: Any = None,
+    token_budget: int = 2048,
+    validation: Validation | None = None,
     **changes: Any,
 ) -> tuple[Policy, list[Any]]:
     """A run over a few questions, left after `num_reports` steps."""
@@ -153,6 +156,7 @@ def run(
     prompts = some_prompts(policy, num_questions)
     settings = StepGRPO.model_validate(SETTINGS.model_dump() | changes)
     options: dict[str, Any] = {"num_questions": num_questions, "settings": settings, "seed": 5, "work_dir": folder}
+    options |= {"token_budget": token_budget, "validation": validation}
     reports = train(policy, reference, prompts.__getitem__, judge, accelerator=accelerator, **options)
     taken = [report for _, report in zip(range(num_reports), reports, strict=False)]
     reports.close()
