@@ -218,6 +218,23 @@ def audit_rewards(
 
 
 @app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="One SELECT.  [default: list the tables with their columns and rows]")] = None,
+    artifact: Annotated[str, typer.Option("--artifact", metavar="STAGE", help="The stage whose artifact is asked.")] = "stepgrpo",
+    run_id: Annotated[str | None, typer.Option("--run", help="The flow run it belongs to; last is the last.  [default: made last]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Ask a stage's artifact in SQL: rollouts, rewards, questions, key steps, rejected records; read-only, cut off from all else."""
+    if as_json and as_csv:
+        raise ValueError("--json and --csv: give one of them")
+    from flows.querying import print_answer as answer
+
+    answer(_settle(root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
+
+
+@app.command()
 def world(
     out: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
     questions: Annotated[int, typer.Option("--questions", min=1, help="Clean training questions; planted defects come on top.")] = 2400,

@@ -14,14 +14,14 @@ from tasks import curate, key_steps, warmup
 from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
-from tasks.reports import collect_reports, meaning_of_reports, read_reports
+from tasks.reports import collect_reports, collect_rollouts, meaning_of_reports, read_reports
 from tasks.stages import Build, Stage
 
 if TYPE_CHECKING:
     from r1vl_core.policy.model import Policy
     from tasks.trainer import Work
 
-REVISION = 2
+REVISION = 3
 POLICY = warmup.POLICY
 
 
@@ -38,7 +38,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 
 def build(job: Build) -> Mapping[str, Any]:
-    """Train in a child, then keep the checkpoint and the reports with their rollouts."""
+    """Train in a child, then keep the checkpoint, the reports and the rollouts."""
     order = {
         "stage": "stepgrpo",
         "policy": str(job.inputs["warmup"].path / POLICY),
@@ -47,7 +47,8 @@ def build(job: Build) -> Mapping[str, Any]:
     }
     run_child(job, order)
     collect_reports(job)
-    return {"content": meaning_of_reports(job.out), "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
+    content = {**meaning_of_reports(job.out), **collect_rollouts(job)}
+    return {"content": content, "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
 
 
 def final_rewards(reports: tuple[Report, ...]) -> dict[str, float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from r1vl_core.report import Report
-from r1vl_core.training.checkpoint import Checkpoints, State, append_report, cut_reports
+from r1vl_core.training.checkpoint import Checkpoints, State, append_report, cut_reports, flush_reports
+from r1vl_core.training.meters import MemoryMeter
 from r1vl_core.training.processes import any_process, is_first, wait_for_all
 
 
@@ -19,18 +21,25 @@ def run_steps(
     accelerator: Any,
     should_stop: Callable[[], bool],
 ) -> Iterator[Report]:
-    """Yield `take_step(step)` for every step still to do; save every `save_every` steps, at the end and when asked to stop."""
+    """Yield `take_step(step)` for every step still to do; save every `save_every` steps, at the end and when asked to stop.
+
+    Each report also has the peak memory of its step, in this process (`meters.MemoryMeter`).
+    """
     first = checkpoints.restore(state) if checkpoints else 0
     if checkpoints and is_first(accelerator):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
         cut_reports(checkpoints.folder, first)
     wait_for_all(accelerator)
+    memory = MemoryMeter(next(state.model.parameters()).device)
     for step in range(first, num_steps):
+        memory.start()
         report = take_step(step)
+        report = replace(report, metrics={**report.metrics, "peak_memory_mb": memory.peak_mb()})
         stopping = any_process(should_stop(), accelerator)
         if checkpoints and is_first(accelerator):
             append_report(checkpoints.folder, report)
             if stopping or (step + 1) % save_every == 0 or step + 1 == num_steps:
+                flush_reports(checkpoints.folder)
                 checkpoints.save(step + 1, state)
         yield report
         if stopping:

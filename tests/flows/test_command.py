@@ -33,7 +33,7 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
     text = r1vl("--help", root=tmp_path).stdout
-    commands = "run submit plan up down env results ask reward audit-rewards world tiny-base doctor"
+    commands = "run submit plan up down env results ask reward audit-rewards sql world tiny-base doctor"
     for command in commands.split():
         assert f"\n  {command} " in text
 
@@ -54,6 +54,10 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
         (["results", "--json"], "run the pipeline first"),
         (["ask", "--image", "none.png", "how many?"], "none.png"),
         (["up", "--prefect-port", "70000"], "65535"),
+        (["sql", "--artifact", "stepgpro"], "no stage named 'stepgpro'; there are world, curate,"),
+        (["sql"], "nothing built of stage stepgrpo under"),
+        (["sql", "--run", "last"], "run the pipeline first"),
+        (["sql", "--json", "--csv"], "give one of them"),
         (["fly"], "fly"),
     ],
 )

@@ -1,0 +1,310 @@
+"""kill -9 of training, many times, and not a bit of difference: python -m tests.soak.kills [--kills 20] [--seed 0].
+
+The bundled model goes through warm-up and StepGRPO on a small world, by the stages' own builders and in their own child process, once
+undisturbed and then again and again: each life of the trainer is ended by SIGKILL at a drawn moment or in the middle of a named phase, and
+the next one goes on. After every kill the newest checkpoint, and at the end of every chain of kills the final weights, the
+optimiser's state, the random states, the metrics (less those of the machine) and every sampled token are compared, byte for byte,
+with the undisturbed run's. Prints a table; exits with 1 at any difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from r1vl_core.config import Preset, Runtime, parse_preset
+from r1vl_core.data.rollouts import FOLDER
+from r1vl_core.report import Report, repeatable
+from r1vl_core.training.checkpoint import Checkpoints
+from tasks.launch import StageFailed
+from tasks.registry import STAGES
+from tasks.reports import read_reports
+from tasks.stages import Build, bring_up_to_date
+from tasks.store import Artifact, Store
+
+AIMED = {
+    "warmup": {
+        "forward": 5,
+        "backward": 7,
+        "before the optimiser's step": 8,
+        "after the optimiser's step": 6,
+        "weights written": 2,
+        "checkpoint written, not renamed": 1,
+        "checkpoint read": 1,
+    },
+    "stepgrpo": {
+        "rollout": 60,
+        "rewards": 30,
+        "forward": 9,
+        "before the optimiser's step": 3,
+        "after the optimiser's step": 2,
+        "before the report": 2,
+        "weights written": 1,
+        "checkpoint renamed, old ones there": 2,
+        "reports cut": 1,
+    },
+}
+"""Phases killed in (`aim/sitecustomize.py`), with the number of the call, counted from the start of that life."""
+
+PRESET = {
+    "name": "soak",
+    "prompt": "plain",
+    "max_pixels": 200704,
+    "world": {"num_questions": 24, "num_heldout": 6, "seed": 5},
+    "warmup": {"num_epochs": 8.0, "batch_size": 6, "learning_rate": 2e-3, "save_every": 5},
+    "stepgrpo": {"num_steps": 10, "questions_per_step": 3, "group_size": 4, "temperature": 1.0, "max_new_tokens": 64, "save_every": 3},
+}
+RUNTIME = Runtime(num_workers=1, device="cpu")
+_CHAIN = 5
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a life ends: in a named phase, or `share` of a step's time after the report of `step` (of the start-up's after none)."""
+
+    stage: str
+    aim: str | None = None
+    number: int = 0
+    step: int = 0
+    share: float = 0.0
+
+    def __str__(self) -> str:
+        return f"in call {self.number} of: {self.aim}" if self.aim else f"step {self.step} + {self.share:.2f} of a step"
+
+
+@dataclass
+class Life:
+    """One life of the trainer: which steps it reported, when, and whether it ended by itself."""
+
+    moment: Moment | None
+    steps: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    whole: bool = False
+
+
+@dataclass
+class Stage:
+    """A training stage under test: how to build it, and what the undisturbed run left."""
+
+    name: str
+    preset: Preset
+    inputs: dict[str, Artifact]
+    recipe: Any
+    folder: Path
+    startup_s: float = 0.0
+    step_s: float = 0.0
+
+    def job(self, run: str, on_report: Callable[[Report], None]) -> Build:
+        """A build of this stage in folders of its own."""
+        out, work = self.folder / run / "out", self.folder / run / "work"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        work.mkdir(exist_ok=True)
+        return Build(self.preset, RUNTIME, self.inputs, self.recipe, out, work, lambda line: None, on_report)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Kill, rerun, compare; the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20, help="kills at drawn moments, half of them in each stage")
+    parser.add_argument("--seed", type=int, default=0, help="decides the moments")
+    parser.add_argument("--no-aimed", action="store_true", help="leave out the kills in named phases")
+    options = parser.parse_args(arguments)
+    started, draw, differences, num_kills = time.monotonic(), random.Random(options.seed), 0, 0
+    with tempfile.TemporaryDirectory(prefix="r1vl-soak-") as folder:
+        for stage in prepare(Path(folder)):
+            whole = undisturbed(stage)
+            print(f"{stage.name}: undisturbed {whole.seconds:.0f} s, {len(whole.steps)} steps, {stage.step_s:.2f} s a step", flush=True)
+            moments = drawn(stage, len(whole.steps), options.kills // 2, draw)
+            aimed = [] if options.no_aimed else [Moment(stage.name, aim, number) for aim, number in AIMED[stage.name].items()]
+            for place, chain in enumerate([*split(moments), *([aimed] if aimed else [])]):
+                killed, different = run_chain(stage, f"chain-{place}", chain)
+                num_kills, differences = num_kills + killed, differences + different
+                shutil.rmtree(stage.folder / f"chain-{place}")
+    print(f"seed {options.seed}: {num_kills} kills, {differences} differences, {time.monotonic() - started:.0f} s")
+    return 1 if differences else 0
+
+
+def prepare(folder: Path) -> Iterator[Stage]:
+    """Bring up what training stands on; each training stage with its inputs, in order."""
+    preset, store = parse_preset(PRESET, "soak"), Store(folder / "store")
+    for name in ("warmup", "stepgrpo"):
+        results = bring_up_to_date(name, STAGES, preset, RUNTIME, store)
+        inputs = {below: results[below].artifact for below in STAGES[name].inputs}
+        yield Stage(name, preset, inputs, results[name].artifact.recipe, folder / name)
+
+
+def undisturbed(stage: Stage) -> Life:
+    """Run to the end, keeping a copy of every checkpoint; measures how long start-up and a step take."""
+    kept, work = stage.folder / "kept", stage.folder / "whole" / "work"
+    times: list[float] = []
+
+    def keep(report: Report) -> None:
+        times.append(time.monotonic())
+        for path in work.glob("step-*"):
+            if not (kept / path.name).exists():
+                shutil.copytree(path, kept / path.name)
+
+    started = time.monotonic()
+    life = live(stage, "whole", None, keep)
+    assert life.whole
+    stage.startup_s, stage.step_s = times[0] - started, (times[-1] - times[0]) / (len(times) - 1)
+    return life
+
+
+def drawn(stage: Stage, num_steps: int, count: int, draw: random.Random) -> list[Moment]:
+    """Moments in order of their steps within each chain, so that every life can come to its own."""
+    moments = [Moment(stage.name, step=draw.randrange(num_steps), share=round(draw.random(), 2)) for _ in range(count)]
+    return [moment for chain in split(moments) for moment in sorted(chain, key=lambda moment: (moment.step, moment.share))]
+
+
+def split(moments: Sequence[Moment]) -> list[list[Moment]]:
+    """Chains of kills, each one run from its beginning."""
+    return [list(moments[start : start + _CHAIN]) for start in range(0, len(moments), _CHAIN)]
+
+
+def run_chain(stage: Stage, run: str, chain: Sequence[Moment]) -> tuple[int, int]:
+    """Kill a run at each moment in turn, then let it end; how often it was killed, and how many comparisons failed."""
+    num_kills, differences = 0, 0
+    for moment in chain:
+        life = live(stage, run, moment, lambda report: None)
+        if life.whole:
+            print(f"  {stage.name:<9} {moment!s:<52} the run was over before", flush=True)
+            break
+        num_kills += 1
+        differences += tell(stage, moment, life, differences_of_checkpoints(stage, run))
+    else:
+        life = live(stage, run, None, lambda report: None)
+    return num_kills, differences + tell(stage, None, life, differences_at_the_end(stage, run))
+
+
+def tell(stage: Stage, moment: Moment | None, life: Life, found: Sequence[str]) -> int:
+    """A row of the table; the number of differences."""
+    span = f"steps {life.steps[0]}-{life.steps[-1]}" if life.steps else "no step"
+    print(f"  {stage.name:<9} {moment or 'to the end'!s:<52} {span:<13} {'; '.join(found) or 'equal'}", flush=True)
+    return len(found)
+
+
+def live(stage: Stage, run: str, moment: Moment | None, on_report: Callable[[Report], None]) -> Life:
+    """One life of the trainer, from its last checkpoint to its end or to `moment`."""
+    life = Life(moment)
+    shots: list[Shot] = []
+
+    def seen(report: Report) -> None:
+        life.steps.append(report.step)
+        on_report(report)
+        if moment and not moment.aim and report.step >= moment.step and not shots:
+            shots.append(Shot(moment.share * stage.step_s))
+
+    if moment and not moment.aim and moment.step == 0:
+        shots.append(Shot(moment.share * stage.startup_s))
+    started = time.monotonic()
+    with aimed_at(moment):
+        try:
+            STAGES[stage.name].build(stage.job(run, seen))
+            life.whole = True
+        except StageFailed as failure:
+            if "-9" not in str(failure) and "137" not in str(failure) and "SIGKILL" not in str(failure):
+                raise  # it died of something else
+    for shot in shots:
+        shot.call_off()
+    life.seconds = time.monotonic() - started
+    return life
+
+
+class Shot:
+    """SIGKILL to the trainer in so many seconds, or as soon after that as there is one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._shoot, args=(seconds,))
+        self._thread.start()
+
+    def call_off(self) -> None:
+        """The run is over."""
+        self._over.set()
+        self._thread.join()
+
+    def _shoot(self, seconds: float) -> None:
+        self._over.wait(seconds)
+        while not self._over.is_set() and not kill_trainer():
+            self._over.wait(0.02)
+
+
+def kill_trainer() -> bool:
+    """What `kill -9` does to the trainer, not to those who started it; whether there was one."""
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "tasks.trainer" in process.cmdline()[1:4]:  # further on it stands in its launchers' too
+                os.kill(process.pid, signal.SIGKILL)
+                return True
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, ProcessLookupError):
+            continue  # ended meanwhile
+    return False
+
+
+@contextmanager
+def aimed_at(moment: Moment | None) -> Iterator[None]:
+    """Within it, processes that start are told where to die."""
+    if moment is None or moment.aim is None:
+        yield
+        return
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "aim"), str(Path(__file__).parents[2]), before])
+    os.environ["SOAK_AIM"] = f"{moment.aim}:{moment.number}"
+    try:
+        yield
+    finally:
+        os.environ["PYTHONPATH"] = before
+        del os.environ["SOAK_AIM"]
+
+
+def differences_of_checkpoints(stage: Stage, run: str) -> list[str]:
+    """What the newest whole checkpoint of a run does not have in common with the undisturbed run's of the same step."""
+    newest = Checkpoints(stage.folder / run / "work", {}).newest()
+    if newest is None:
+        return []
+    other = stage.folder / "kept" / newest.name
+    found = [] if (newest / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes() else ["weights"]
+    mine, theirs = (torch.load(path / "state.pt", weights_only=True) for path in (newest, other))
+    return [f"{newest.name}: {name}" for name in [*found, *(name for name in theirs if not same(mine[name], theirs[name]))]]
+
+
+def differences_at_the_end(stage: Stage, run: str) -> list[str]:
+    """What a finished run does not have in common with the undisturbed one."""
+    mine, theirs = stage.folder / run / "out", stage.folder / "whole" / "out"
+    found = differences_of_checkpoints(stage, run)
+    compared = ["policy/model.safetensors", *(str(path.relative_to(theirs)) for path in sorted((theirs / FOLDER).glob("*")))]
+    found += [name for name in compared if (mine / name).read_bytes() != (theirs / name).read_bytes()]
+    reports = [[(report.step, repeatable(report.metrics)) for report in read_reports(folder)] for folder in (mine, theirs)]
+    return found if reports[0] == reports[1] else [*found, "metrics"]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal to the bit, tensors within tables and lists included."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and one.shape == other.shape and one.numpy().tobytes() == other.numpy().tobytes()
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
