@@ -102,12 +102,20 @@ def submit(
 
 @app.command()
 def plan(
-    preset: PresetArgument = "tiny", settings: SetOption = None, seed: SeedOption = None, until: UntilOption = None, root: RootOption = None
+    preset: PresetArgument = "tiny",
+    settings: SetOption = None,
+    seed: SeedOption = None,
+    until: UntilOption = None,
+    memory: Annotated[bool, typer.Option("--memory", help="Say instead how much memory training takes; loads no weights.")] = False,
+    root: RootOption = None,
 ) -> None:
     """Say which stages would be built, which are cached, and why."""
     runtime = _settle(root)
-    from flows.planning import print_plan
+    from flows.planning import print_memory, print_plan
 
+    if memory:
+        print_memory(runtime, choose(preset, parse_settings(settings or []), seed))
+        return
     print_plan(runtime, choose(preset, parse_settings(settings or []), seed), until)
 
 

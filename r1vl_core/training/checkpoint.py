@@ -102,7 +102,6 @@ class Checkpoints:
         _set_random_states(saved["random"])
         return int(saved["step"])
 
-
     def _all(self) -> list[Path]:
         """Every checkpoint, whole or not, in order of their steps."""
         return sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name))

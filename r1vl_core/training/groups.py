@@ -91,9 +91,7 @@ def _judged(judge: Judge, question: int, question_id: str, text: str) -> Reward:
     return reward
 
 
-def _sample(
-    rollout: Rollout, text: str, reward: Reward, pay: float, advantage: float, step_advantages: Sequence[float]
-) -> dict[str, Any]:
+def _sample(rollout: Rollout, text: str, reward: Reward, pay: float, advantage: float, step_advantages: Sequence[float]) -> dict[str, Any]:
     return {
         "question_id": rollout.question_id,
         "text": text,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from r1vl_core.report import Report
 from r1vl_core.training.checkpoint import Checkpoints, State, append_report, cut_reports, flush_reports
 from r1vl_core.training.meters import MemoryMeter
@@ -25,6 +27,7 @@ def run_steps(
 
     Each report also has the peak memory of its step, in this process (`meters.MemoryMeter`).
     """
+    torch.manual_seed(state.stream.seed)  # a new process has a random state of its own, which no checkpoint before the first one mends
     first = checkpoints.restore(state) if checkpoints else 0
     if checkpoints and is_first(accelerator):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)

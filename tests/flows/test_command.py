@@ -68,6 +68,22 @@ def test_a_mistake_is_said_in_one_line_with_status_2(arguments: list[str], messa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("preset", "stages"), [("r1vl-2b", "warmup: "), ("r1vl-7b", "stepgrpo: "), ("tiny", "warmup: ")])
+def test_memory_is_planned_offline_and_said_where_the_shapes_are_from(preset: str, stages: str, tmp_path: Path) -> None:
+    done = r1vl("plan", preset, "--memory", root=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    assert done.returncode == 0, done.stderr
+    assert stages in done.stdout
+    assert ("is not at hand: shapes kept in" in " ".join(done.stdout.split())) == (preset != "tiny")
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_memory_of_a_model_nobody_knows_is_not_guessed(tmp_path: Path) -> None:
+    other = ("plan", "r1vl-2b", "--memory", "--set", "model=r1vl-tests/unknown")
+    done = r1vl(*other, root=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    assert done.returncode == 2
+    assert "its shapes are known for Qwen/Qwen2-VL-2B-Instruct" in done.stderr
+
+
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     done = r1vl("down", root=tmp_path, R1VL_NUM_PROCESSES="many")
     assert done.returncode == 2

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from r1vl_core.config import Preset, Runtime, parse_preset
+from r1vl_core.data.sql import querying
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.model import load_policy
 from tasks.launch import StageFailed
@@ -63,6 +64,20 @@ def test_the_page_holds_the_run(built: dict[str, StageResult]) -> None:
     assert summary["warmup"]["num_questions"] == summary["stepgrpo"]["num_questions"] == 12
 
 
+def test_rollouts_stand_once_in_the_artifact_and_answer_sql(built: dict[str, StageResult]) -> None:
+    folder = built["stepgrpo"].artifact.path
+    assert all(report.samples == () for report in read_reports(folder))
+    assert "samples" not in (folder / "reports.jsonl").read_text()
+    means = "SELECT step, avg(paid), avg(k), sum(num_tokens), count(DISTINCT place) FROM rollouts GROUP BY step ORDER BY step"
+    with querying(folder, means) as answer:
+        rows = list(answer.rows)
+    for report, (step, reward, k, tokens, places) in zip(read_reports(folder), rows, strict=True):
+        assert (report.step, report.metrics["tokens"], 4) == (step, tokens, places)
+        assert (report.metrics["reward"], report.metrics["k"]) == (pytest.approx(reward), pytest.approx(k))
+    with querying(folder, "SELECT count(*) FROM rollouts, unnest(marks) AS t(m) WHERE m.\"end\" > len(text) OR m.form = ''") as answer:
+        assert list(answer.rows) == [(0,)]
+
+
 def test_a_plan_names_what_a_setting_rebuilds_and_why(store: Store, built: dict[str, StageResult]) -> None:
     rows = {row.stage: row for row in plan("report", STAGES, small_preset(alpha=0.2), store)}
     assert [name for name, row in rows.items() if row.action != "cached"] == ["stepgrpo", "evaluate", "report"]
@@ -107,8 +122,10 @@ def test_a_killed_trainer_resumes_to_the_same_bytes(
     assert first_life
     assert steps[len(first_life)] > 1, "the second life began from nothing"
     assert result.digest == built[stage].digest
-    name = "policy/model.safetensors"
-    assert (result.artifact.path / name).read_bytes() == (built[stage].artifact.path / name).read_bytes()
+    parts = [path.relative_to(result.artifact.path) for path in result.artifact.path.glob("rollouts/*")]
+    assert bool(parts) == (stage == "stepgrpo")
+    for name in (Path("policy/model.safetensors"), *parts):
+        assert (result.artifact.path / name).read_bytes() == (built[stage].artifact.path / name).read_bytes()
 
 
 def test_a_checkpoint_that_sees_nothing_is_a_users_error(tmp_path: Path) -> None:

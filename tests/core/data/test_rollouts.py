@@ -85,7 +85,7 @@ def test_no_more_than_a_part_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("change", [{"colour": "red"}, {"k": ...}])
 def test_a_row_with_other_columns_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     row = {name: value for name, value in (rollout(1, 0, 0) | change).items() if value is not ...}
-    with pytest.raises(ValueError, match="step 1: a rollout has .* not the columns"):
+    with pytest.raises(ValueError, match=r"step 1: a rollout has .* not the columns"):
         write_rollouts(tmp_path / "r", [[row]])
 
 

@@ -123,7 +123,7 @@ def test_other_bytes_of_the_same_size_are_refused(tmp_path: Path, name: str) -> 
     checkpoints = Checkpoints(tmp_path, {})
     path = checkpoints.save(2, a_state()) / name
     path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(ValueError, match="step-000002: is damaged .* delete it to go on from the checkpoint before"):
+    with pytest.raises(ValueError, match=r"step-000002: is damaged .* delete it to go on from the checkpoint before"):
         checkpoints.restore(a_state())
 
 
