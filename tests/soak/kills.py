@@ -25,17 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from r1vl_core.config import Preset, Runtime, parse_preset
-from r1vl_core.data.rollouts import FOLDER
-from r1vl_core.report import Report, repeatable
+from r1vl_core.report import Report
 from r1vl_core.training.checkpoint import Checkpoints
 from tasks.launch import StageFailed
 from tasks.registry import STAGES
-from tasks.reports import read_reports
 from tasks.stages import Build, bring_up_to_date
 from tasks.store import Artifact, Store
+from tests.soak.comparing import differences_at_the_end, differences_of_checkpoints
 
 AIMED = {
     "warmup": {
@@ -121,7 +119,7 @@ class Stage:
 def main(arguments: Sequence[str]) -> int:
     """Kill, rerun, compare; the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20, help="kills at drawn moments, half of them in each stage")
+    parser.add_argument("--kills", type=int, default=20, help="kills at drawn moments, half in each stage")
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
     parser.add_argument("--no-aimed", action="store_true", help="leave out the kills in named phases")
     options = parser.parse_args(arguments)
@@ -135,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
             for place, chain in enumerate([*split(moments), *([aimed] if aimed else [])]):
                 killed, different = run_chain(stage, f"chain-{place}", chain)
                 num_kills, differences = num_kills + killed, differences + different
-                shutil.rmtree(stage.folder / f"chain-{place}")
+                shutil.rmtree(stage.folder / f"chain-{place}", ignore_errors=True)
     print(f"seed {options.seed}: {num_kills} kills, {differences} differences, {time.monotonic() - started:.0f} s")
     return 1 if differences else 0
 
@@ -179,24 +177,31 @@ def split(moments: Sequence[Moment]) -> list[list[Moment]]:
 
 
 def run_chain(stage: Stage, run: str, chain: Sequence[Moment]) -> tuple[int, int]:
-    """Kill a run at each moment in turn, then let it end; how often it was killed, and how many comparisons failed."""
+    """Kill a run at each moment in turn, then let it end; how often it was killed, and how many comparisons failed.
+
+    A run that ends before its moment is compared as it is; the moments left go to a new one.
+    """
     num_kills, differences = 0, 0
-    for moment in chain:
+    for place, moment in enumerate(chain):
         life = live(stage, run, moment, lambda report: None)
         if life.whole:
             print(f"  {stage.name:<9} {moment!s:<52} the run was over before", flush=True)
-            break
+            differences += tell(stage, run, None, life, differences_at_the_end(stage.folder, run))
+            shutil.rmtree(stage.folder / run)
+            more_kills, more = run_chain(stage, run, chain[place + 1 :]) if chain[place + 1 :] else (0, 0)
+            return num_kills + more_kills, differences + more
         num_kills += 1
-        differences += tell(stage, moment, life, differences_of_checkpoints(stage, run))
-    else:
-        life = live(stage, run, None, lambda report: None)
-    return num_kills, differences + tell(stage, None, life, differences_at_the_end(stage, run))
+        differences += tell(stage, run, moment, life, differences_of_checkpoints(stage.folder, run))
+    life = live(stage, run, None, lambda report: None)
+    return num_kills, differences + tell(stage, run, None, life, differences_at_the_end(stage.folder, run))
 
 
-def tell(stage: Stage, moment: Moment | None, life: Life, found: Sequence[str]) -> int:
+def tell(stage: Stage, run: str, moment: Moment | None, life: Life, found: Sequence[str]) -> int:
     """A row of the table; the number of differences."""
+    newest = Checkpoints(stage.folder / run / "work", {}).newest()
+    equal = f"equal, {newest.name}" if newest else "nothing saved yet"
     span = f"steps {life.steps[0]}-{life.steps[-1]}" if life.steps else "no step"
-    print(f"  {stage.name:<9} {moment or 'to the end'!s:<52} {span:<13} {'; '.join(found) or 'equal'}", flush=True)
+    print(f"  {stage.name:<9} {moment or 'to the end'!s:<52} {span:<13} {'; '.join(found) or equal}", flush=True)
     return len(found)
 
 
@@ -205,11 +210,15 @@ def live(stage: Stage, run: str, moment: Moment | None, on_report: Callable[[Rep
     life = Life(moment)
     shots: list[Shot] = []
 
+    last = [time.monotonic()]
+
     def seen(report: Report) -> None:
+        step_s = stage.step_s if not life.steps else time.monotonic() - last[0]  # as fast as this life is just now
+        last[0] = time.monotonic()
         life.steps.append(report.step)
         on_report(report)
         if moment and not moment.aim and report.step >= moment.step and not shots:
-            shots.append(Shot(moment.share * stage.step_s))
+            shots.append(Shot(moment.share * step_s))
 
     if moment and not moment.aim and moment.step == 0:
         shots.append(Shot(moment.share * stage.startup_s))
@@ -272,38 +281,6 @@ def aimed_at(moment: Moment | None) -> Iterator[None]:
     finally:
         os.environ["PYTHONPATH"] = before
         del os.environ["SOAK_AIM"]
-
-
-def differences_of_checkpoints(stage: Stage, run: str) -> list[str]:
-    """What the newest whole checkpoint of a run does not have in common with the undisturbed run's of the same step."""
-    newest = Checkpoints(stage.folder / run / "work", {}).newest()
-    if newest is None:
-        return []
-    other = stage.folder / "kept" / newest.name
-    found = [] if (newest / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes() else ["weights"]
-    mine, theirs = (torch.load(path / "state.pt", weights_only=True) for path in (newest, other))
-    return [f"{newest.name}: {name}" for name in [*found, *(name for name in theirs if not same(mine[name], theirs[name]))]]
-
-
-def differences_at_the_end(stage: Stage, run: str) -> list[str]:
-    """What a finished run does not have in common with the undisturbed one."""
-    mine, theirs = stage.folder / run / "out", stage.folder / "whole" / "out"
-    found = differences_of_checkpoints(stage, run)
-    compared = ["policy/model.safetensors", *(str(path.relative_to(theirs)) for path in sorted((theirs / FOLDER).glob("*")))]
-    found += [name for name in compared if (mine / name).read_bytes() != (theirs / name).read_bytes()]
-    reports = [[(report.step, repeatable(report.metrics)) for report in read_reports(folder)] for folder in (mine, theirs)]
-    return found if reports[0] == reports[1] else [*found, "metrics"]
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal to the bit, tensors within tables and lists included."""
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and one.shape == other.shape and one.numpy().tobytes() == other.numpy().tobytes()
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
+from flows.auditing import audit_rewards
+from flows.querying import print_answer
+from flows.results import RunResult, StageOutcome, save_result
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.data.sql import querying
 from r1vl_core.policy.bundled import bundled_checkpoint
@@ -76,6 +79,21 @@ def test_rollouts_stand_once_in_the_artifact_and_answer_sql(built: dict[str, Sta
         assert (report.metrics["reward"], report.metrics["k"]) == (pytest.approx(reward), pytest.approx(k))
     with querying(folder, "SELECT count(*) FROM rollouts, unnest(marks) AS t(m) WHERE m.\"end\" > len(text) OR m.form = ''") as answer:
         assert list(answer.rows) == [(0,)]
+
+
+def test_what_a_run_left_is_audited_and_asked(store: Store, built: dict[str, StageResult], capsys: pytest.CaptureFixture[str]) -> None:
+    stages = {name: StageOutcome(result.state, result.seconds, result.key, result.digest) for name, result in built.items()}
+    save_result(store.root, RunResult("one", "small", 0, "COMPLETED", stages), is_last=True)
+    audit_rewards(store.root, None, None, ["none"], alpha=0.1, limit=4, page=None, as_json=True)
+    num_paths = json.loads(capsys.readouterr().out)["sampled"]["none"]["num_paths"]
+    for run in (None, "one"):
+        print_answer(store.root, "stepgrpo", run, "SELECT count(*) AS num_paths FROM rollouts", "json")
+        assert json.loads(capsys.readouterr().out) == {"num_paths": num_paths}
+    for stage, table in (("curate", "questions"), ("key_steps", "key_steps"), ("warmup", "reports"), ("evaluate", "warmup")):
+        print_answer(store.root, stage, None, None, "csv")
+        assert f"\n{table}," in capsys.readouterr().out
+    with pytest.raises(ValueError, match="this stage keeps no tables"):
+        print_answer(store.root, "report", None, None, "table")
 
 
 def test_a_plan_names_what_a_setting_rebuilds_and_why(store: Store, built: dict[str, StageResult]) -> None:
