@@ -31,7 +31,7 @@ def print_answer(root: Path, stage: str, run: str | None, sql: str | None, form:
     """Print the answer to `sql` over a stage's artifact, or without one its tables. Raises ValueError for what the user got wrong."""
     artifact = _artifact(root, stage, run)
     if sql is None:
-        _print(_listing(artifact.path), form)
+        _print(_listing(artifact.path), form, cut_at=None)
         return
     with querying(artifact.path, sql) as answer:
         _print(answer, form)
@@ -65,7 +65,7 @@ def _listing(folder: Path) -> Rows:
     return Rows(("table", "rows", "columns"), rows)
 
 
-def _print(answer: Rows, form: Form) -> None:
+def _print(answer: Rows, form: Form, cut_at: int | None = _SHOWN_CHARACTERS) -> None:
     if form == "json":
         for row in answer.rows:
             print(json.dumps(_plain(dict(zip(answer.columns, row, strict=True))), ensure_ascii=False, default=str))
@@ -74,13 +74,13 @@ def _print(answer: Rows, form: Form) -> None:
         writer.writerow(answer.columns)
         writer.writerows([_cell(value) for value in row] for row in answer.rows)
     else:
-        _print_table(answer.columns, answer.rows)
+        _print_table(answer.columns, answer.rows, cut_at)
 
 
-def _print_table(columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]], cut_at: int | None) -> None:
     table = Table(*columns)
     for row in islice(rows, SHOWN_ROWS):
-        table.add_row(*(_short(value) for value in row))
+        table.add_row(*(_short(value, cut_at) for value in row))
     console = Console(markup=False, highlight=False)
     console.print(table)
     left = sum(1 for _ in rows)
@@ -88,9 +88,9 @@ def _print_table(columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> N
         console.print(f"{left} more rows; --json and --csv print all of them, whole")
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, cut_at: int | None) -> str:
     text = _cell(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return text if cut_at is None or len(text) <= cut_at else f"{text[: cut_at - 1]}…"
 
 
 def _cell(value: Any) -> str:
