@@ -8,11 +8,12 @@ STAMP := $(VENV)/.r1vl-installed
 LOCK := infra/requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test format up down
+.PHONY: help setup run test soak format up down
 
 help:
 	@echo "make run     set up, start Prefect and MLflow on loopback, run r1vl/full-pipeline, print the result"
 	@echo "make test    set up, run every check (what CI runs)"
+	@echo "make soak    kill training many times, and compare every bit (20 minutes at most on two quiet cores)"
 	@echo "make up      set up, start the servers and deploy"
 	@echo "make down    end the servers"
 	@echo "make format  let ruff lay out the code"
@@ -39,6 +40,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+soak: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak.kills
 
 format: setup
 	$(BIN)/ruff check --fix .

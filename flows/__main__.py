@@ -102,12 +102,20 @@ def submit(
 
 @app.command()
 def plan(
-    preset: PresetArgument = "tiny", settings: SetOption = None, seed: SeedOption = None, until: UntilOption = None, root: RootOption = None
+    preset: PresetArgument = "tiny",
+    settings: SetOption = None,
+    seed: SeedOption = None,
+    until: UntilOption = None,
+    memory: Annotated[bool, typer.Option("--memory", help="Say instead how much memory training takes; loads no weights.")] = False,
+    root: RootOption = None,
 ) -> None:
     """Say which stages would be built, which are cached, and why."""
     runtime = _settle(root)
-    from flows.planning import print_plan
+    from flows.planning import print_memory, print_plan
 
+    if memory:
+        print_memory(runtime, choose(preset, parse_settings(settings or []), seed))
+        return
     print_plan(runtime, choose(preset, parse_settings(settings or []), seed), until)
 
 
@@ -215,6 +223,23 @@ def audit_rewards(
 
     chosen: list[Hardening] = [hardening] if hardening else ["none", "strict"]
     audit_and_print(runtime.root, questions, responses, chosen, alpha=alpha, limit=limit, page=page, as_json=as_json)
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="One SELECT.  [default: list the tables with their columns and rows]")] = None,
+    artifact: Annotated[str, typer.Option("--artifact", metavar="STAGE", help="The stage whose artifact is asked.")] = "stepgrpo",
+    run_id: Annotated[str | None, typer.Option("--run", help="The flow run it belongs to; last is the last.  [default: made last]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Ask a stage's artifact in SQL: rollouts, rewards, questions, key steps, rejected records; read-only, cut off from all else."""
+    if as_json and as_csv:
+        raise ValueError("--json and --csv: give one of them")
+    from flows.querying import print_answer as answer
+
+    answer(_settle(root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
 
 
 @app.command()

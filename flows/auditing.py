@@ -73,8 +73,8 @@ def _given(questions: Path, responses: Path | None) -> tuple[str, list[Question]
 def _of_last_run(root: Path, responses: Path | None) -> tuple[str, list[Question], list[tuple[str, str]]]:
     """Questions with key steps and sampled paths of the last pipeline run's artifacts."""
     from r1vl_core.data.database import read_questions
+    from r1vl_core.data.rollouts import FOLDER, sampled_paths
     from tasks import key_steps
-    from tasks.reports import sampled_paths
 
     stages, store = read_result(root).stages, Store(root)
     missing = [name for name in ("key_steps", "stepgrpo") if name not in stages]
@@ -89,7 +89,7 @@ def _of_last_run(root: Path, responses: Path | None) -> tuple[str, list[Question
     database = artifacts["key_steps"].path / key_steps.DATABASE
     asked = read_questions(database)
     names = {question.id for question in asked}
-    sampled = _sampled(responses, names, database) if responses else list(sampled_paths(artifacts["stepgrpo"].path))
+    sampled = _sampled(responses, names, database) if responses else list(sampled_paths(artifacts["stepgrpo"].path / FOLDER))
     return "the last run of the pipeline", asked, sampled
 
 

@@ -1,4 +1,4 @@
-"""`r1vl plan`: which stages would be built, which are cached, and why."""
+"""`r1vl plan`: which stages would be built, which are cached, and why; and how much memory training takes."""
 
 from __future__ import annotations
 
@@ -21,3 +21,31 @@ def print_plan(runtime: Runtime, preset: Preset, until: StageName | None) -> Non
     for row in plan(until or ALL_STAGES[-1], STAGES, preset, Store(runtime.root)):
         table.add_row(row.stage, row.action, row.why)
     Console().print(table)
+
+
+def print_memory(runtime: Runtime, preset: Preset) -> None:
+    """Print the parts of memory, a row each, while a policy is updated and while paths are sampled; changes nothing."""
+    from tasks.memory import plan_memory  # torch comes with it
+
+    found = plan_memory(preset, runtime)
+    where = "GPU" if found.device == "cuda" else "this process"
+    table = Table(title=f"preset {preset.name}: GiB of {where}, micro-batches of {found.token_budget} tokens", title_justify="left")
+    columns = {"warm-up": found.stages["warmup"].update, "StepGRPO, update": found.stages["stepgrpo"].update}
+    columns["StepGRPO, rollout"] = found.stages["stepgrpo"].rollout
+    table.add_column("part")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for part in dict.fromkeys(part for parts in columns.values() for part in parts):
+        table.add_row(part, *(_gib(parts.get(part, 0)) for parts in columns.values()))
+    table.add_section()
+    table.add_row("together", *(_gib(sum(parts.values())) for parts in columns.values()))
+    console = Console()
+    console.print(table)
+    for stage, estimate in found.stages.items():
+        host = f", {_gib(estimate.host)} GiB of the host's to resume" if estimate.host else ""
+        console.print(f"{stage}: {_gib(estimate.peak)} GiB at most{host}", highlight=False)
+    console.print(f"Activations are kept, none computed again. Libraries come on top. Shapes: {found.source}.", highlight=False)
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f}" if num_bytes >= 2**30 / 10 else f"{num_bytes / 2**30:.3f}" if num_bytes else "–"

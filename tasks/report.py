@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from r1vl_core.config import Preset
-from r1vl_core.data import database
+from r1vl_core.data import database, rollouts
 from r1vl_core.data.images import find_image
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import BenchmarkRow, Question, Rejected, ScoredResponse
-from r1vl_core.report import Report
 from r1vl_core.reporting.data import (
     Curation,
     GroupView,
@@ -65,7 +64,6 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
 
     responses = {name: read_responses(inputs["evaluate"].path / responses_file(name)) for name in POLICIES}
     summary = json.loads((inputs["evaluate"].path / SUMMARY).read_text(encoding="utf-8"))
-    reports = read_reports(inputs["stepgrpo"].path)
     rows = list(read_tsv(heldout_file(preset, inputs)))
     partial = summary["partial"]
     return ReportData(
@@ -76,10 +74,10 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         stages=tuple(StageRow(name, _minute(a), float(a.made["seconds"]), a.key) for name, a in inputs.items()),
         policies=tuple(_result(name, responses[name], summary[name]) for name in POLICIES),
         comparison=compare(responses["warmup"], responses["stepgrpo"]),
-        reports=tuple(Report(report.step, report.num_steps, report.metrics) for report in reports),
+        reports=read_reports(inputs["stepgrpo"].path),
         warmup_reports=read_reports(inputs["warmup"].path),
         curation=_curation(inputs["curate"].path / curate.DATABASE),
-        groups=_groups(preset, inputs, reports),
+        groups=_groups(preset, inputs),
         heldout=_heldout(rows, responses, preset.report.num_responses),
         num_heldout_total=len(rows),
         notes=(f"Partial: the first {partial['answered']} of {partial['all']} held-out questions.",) if partial else (),
@@ -120,16 +118,13 @@ def _curation(path: Path) -> Curation:
     return Curation(counts.num_read, counts.num_accepted, rejects)
 
 
-def _groups(preset: Preset, inputs: Mapping[str, Artifact], reports: Sequence[Report]) -> tuple[GroupView, ...]:
+def _groups(preset: Preset, inputs: Mapping[str, Artifact]) -> tuple[GroupView, ...]:
     """Groups spread evenly over the run, each with its picture."""
     questions = {question.id: question for question in database.read_questions(inputs["key_steps"].path / key_steps.DATABASE)}
     roots = image_roots(preset, inputs)
-    groups: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
-    for report in reports:
-        for sample in report.samples:
-            groups[report.step, sample["question_id"]].append(sample)
-    keys = spread(sorted(groups), preset.report.num_groups)
-    return tuple(_group(step, questions[name], roots, groups[step, name]) for step, name in keys)
+    folder = inputs["stepgrpo"].path / rollouts.FOLDER
+    groups = rollouts.read_groups(folder, spread(rollouts.rollout_keys(folder), preset.report.num_groups))
+    return tuple(_group(step, questions[paths[0]["question_id"]], roots, paths) for (step, _), paths in groups.items())
 
 
 def _group(step: int, question: Question, roots: Mapping[str, Path], samples: Iterable[dict[str, Any]]) -> GroupView:

@@ -1,50 +1,54 @@
-"""A training stage's reports, kept with its artifact, and what they mean apart from how long it took."""
+"""A training stage's reports and rollouts, kept with its artifact, and what they mean apart from how long it took.
+
+The trainer's record in the work folder holds both, a line a step. The artifact holds each once: the metrics as JSON lines, the rollouts
+as Parquet (`r1vl_core.data.rollouts`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from r1vl_core.report import Report
+from r1vl_core.data.rollouts import FOLDER, write_rollouts
+from r1vl_core.report import Report, repeatable
 from tasks.stages import Build
 
 REPORTS = "reports.jsonl"
 """Name of the file, in the work folder and in the artifact."""
 
-_TIMED = ("seconds", "per_second", "memory", "tokens_per_s")
-
 
 def collect_reports(job: Build) -> dict[str, float]:
-    """Copy the reports into the artifact; the last step's metrics."""
-    shutil.copyfile(job.work / REPORTS, job.out / REPORTS)
-    return read_reports(job.out)[-1].metrics
+    """Copy the reports, less their samples, into the artifact; the last step's metrics."""
+    metrics: dict[str, float] = {}
+    with (job.out / REPORTS).open("w", encoding="utf-8") as file:
+        for line in _lines(job.work):
+            metrics = line["metrics"]
+            file.write(json.dumps({"step": line["step"], "num_steps": line["num_steps"], "metrics": metrics}) + "\n")
+    return metrics
+
+
+def collect_rollouts(job: Build) -> dict[str, str]:
+    """Turn the samples of all reports into Parquet in the artifact; the digest of what each file means, by its name."""
+    digests = write_rollouts(job.out / FOLDER, (line["samples"] for line in _lines(job.work)))
+    return {f"{FOLDER}/{name}": digest for name, digest in digests.items()}
 
 
 def read_reports(folder: Path) -> tuple[Report, ...]:
-    """All reports of an artifact, samples included, in order of their steps."""
-    from r1vl_core.training import checkpoint  # torch is imported only where a stage is really built
-
-    return tuple(checkpoint.read_reports(folder))
-
-
-def sampled_paths(folder: Path) -> Iterator[tuple[str, str]]:
-    """(question id, text) of every path that StepGRPO sampled, in order of the steps; needs no torch. Raises ValueError."""
-    path = folder / REPORTS
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield from ((sample["question_id"], sample["text"]) for sample in json.loads(line)["samples"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not the reports of a StepGRPO run ({error}); run the stage again") from None
+    """All reports of an artifact in order of their steps, without samples."""
+    return tuple(Report(line["step"], line["num_steps"], line["metrics"]) for line in _lines(folder))
 
 
 def meaning_of_reports(folder: Path) -> dict[str, str]:
-    """Digest of the reports less every time and memory figure, which no two builds share."""
+    """Digest of an artifact's reports less every time and memory figure, which no two builds share."""
     digest = hashlib.sha256()
     for report in read_reports(folder):
-        metrics = {name: value for name, value in sorted(report.metrics.items()) if not any(word in name for word in _TIMED)}
-        digest.update(json.dumps([report.step, metrics, report.samples], sort_keys=True).encode())
+        digest.update(json.dumps([report.step, repeatable(report.metrics), report.samples], sort_keys=True).encode())
     return {REPORTS: digest.hexdigest()}
+
+
+def _lines(folder: Path) -> Iterator[dict[str, Any]]:
+    with (folder / REPORTS).open(encoding="utf-8") as file:
+        yield from map(json.loads, file)

@@ -19,7 +19,7 @@ from tasks import curate, key_steps, warmup
 from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
-from tasks.reports import collect_reports, meaning_of_reports, read_reports
+from tasks.reports import collect_reports, collect_rollouts, meaning_of_reports, read_reports
 from tasks.stages import Build, Stage
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from r1vl_core.training.validation import Validation
     from tasks.trainer import Work
 
-REVISION = 2
+REVISION = 3
 POLICY = warmup.POLICY
 
 
@@ -44,7 +44,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 
 def build(job: Build) -> Mapping[str, Any]:
-    """Train in a child, then keep the checkpoint, the reports with their rollouts and, if it is not the last step's policy, which it is."""
+    """Train in a child, then keep the checkpoint, the reports, the rollouts and, if it is not the last step's policy, which it is."""
     order = {
         "stage": "stepgrpo",
         "policy": str(job.inputs["warmup"].path / POLICY),
@@ -55,7 +55,8 @@ def build(job: Build) -> Mapping[str, Any]:
         order["validation"] = str(job.inputs["key_steps"].path / curate.VALIDATION)
     run_child(job, order)
     collect_reports(job)
-    notes = {"content": meaning_of_reports(job.out), "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
+    content = {**meaning_of_reports(job.out), **collect_rollouts(job)}
+    notes = {"content": content, "metrics": final_rewards(read_reports(job.out)), "checkpoint": POLICY}
     return {**notes, **collect_outcome(job)}
 
 

@@ -24,6 +24,7 @@ from r1vl_core.data import database
 from r1vl_core.data.images import find_image, load_image
 from r1vl_core.policy.model import Policy, Prompt, choose_device, load_policy
 from r1vl_core.records import Question, asked
+from r1vl_core.training.memory import token_budget
 from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
 
@@ -50,7 +51,7 @@ class Work:
     @property
     def token_budget(self) -> int:
         """Tokens in one micro-batch."""
-        return self.runtime.token_budget or (2048 if self.device == "cpu" else 16384)
+        return self.runtime.token_budget or token_budget(self.device)
 
     @property
     def is_first(self) -> bool:

@@ -24,7 +24,7 @@ from r1vl_core.training.losses import (
     k3,
     policy_gradient,
 )
-from r1vl_core.training.memory import GradientSpoiled
+from r1vl_core.training.room import GradientSpoiled
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
 

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -22,7 +23,12 @@ from safetensors.torch import load_file, save_file
 from r1vl_core.report import Report
 from r1vl_core.training.order import Stream
 
+FORMAT = 1
+"""Raised by hand when what a checkpoint holds changes its meaning; one of another format is refused, never guessed at."""
+
 _NAME = re.compile(r"step-\d{6}")
+_WEIGHTS, _STATE, _WHOLE = "weights.safetensors", "state.pt", "whole.json"
+_CURE = "empty the folder to start anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,7 @@ class Checkpoints:
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint, or None."""
-        names = sorted((p.name for p in self.folder.glob("step-*") if _NAME.fullmatch(p.name)), reverse=True)
-        return next((self.folder / name for name in names if _is_whole(self.folder / name)), None)
+        return next((path for path in reversed(self._all()) if _is_whole(path)), None)
 
     def save(self, step: int, state: State) -> Path:
         """Write the state after `step` steps and drop checkpoints beyond `keep`.
@@ -70,14 +75,15 @@ class Checkpoints:
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            _write(partial, {"step": step, "run": self.run}, state)
+            _write(partial, {"format": FORMAT, "step": step, "run": self.run}, state)
         except (OSError, RuntimeError, SafetensorError) as error:  # each writer has its own way to say that the disk is full
             shutil.rmtree(partial, ignore_errors=True)
             raise OSError(f"cannot write checkpoint {target}: {error}; make room and run again, it resumes where it last saved") from error
         partial.rename(target)
         _flush(self.folder)
         wanted = {f"step-{state.notes[name]:06d}" for name in ("best_step", "good_step") if name in state.notes}
-        for old in sorted(p for p in self.folder.glob("step-*") if _NAME.fullmatch(p.name))[: -self.keep]:
+        whole = [path for path in self._all() if _is_whole(path)]
+        for old in {*self._all()} - {*whole[-self.keep :]}:  # a broken one must not be counted as kept
             if old.name not in wanted:
                 shutil.rmtree(old)
         return target
@@ -85,17 +91,19 @@ class Checkpoints:
     def restore(self, state: State) -> int:
         """Load the newest whole checkpoint into `state`; the number of steps done, 0 when there is none.
 
-        Raises ValueError when the folder holds another run's checkpoints.
+        One that is incomplete or cut short is passed over for the one before. Raises ValueError, with `state` as it was, for a checkpoint
+        of another format, run, step or model, and for one that is not what was written.
         """
         newest = self.newest()
         if newest is None:
             return 0
-        saved = torch.load(newest / "state.pt", weights_only=True, map_location="cpu")
-        if saved["run"] != self.run:
-            differing = sorted(k for k in {*saved["run"], *self.run} if saved["run"].get(k) != self.run.get(k))
-            raise ValueError(f"{newest}: a checkpoint of another run ({', '.join(differing)} differ); empty the folder to start anew")
-        _load_weights(newest / "weights.safetensors", state.model)
-        state.optimizer.load_state_dict(saved["optimizer"])
+        saved, weights = self._read(newest)
+        _check_weights(newest / _WEIGHTS, weights, state.model)
+        try:
+            state.optimizer.load_state_dict(saved["optimizer"])
+        except ValueError as error:
+            raise ValueError(f"{newest}: holds the optimiser of another model ({error}); {_CURE}") from None
+        _load_weights(weights, state.model)
         state.stream.position = saved["position"]
         state.notes.clear()
         state.notes.update(saved.get("notes", {}))
@@ -103,8 +111,35 @@ class Checkpoints:
         return int(saved["step"])
 
     def load_weights(self, step: int, model: torch.nn.Module) -> None:
-        """Give `model` the weights it had after `step` steps. Raises FileNotFoundError when that checkpoint is not kept."""
-        _load_weights(self.folder / f"step-{step:06d}" / "weights.safetensors", model)
+        """Give `model` the weights it had after `step` steps. Raises ValueError when that checkpoint is not kept whole."""
+        folder = self.folder / f"step-{step:06d}"
+        if not _is_whole(folder):
+            raise ValueError(f"{folder}: the policy to hand on is not there whole; empty the folder to train anew")
+        _, weights = self._read(folder)
+        _check_weights(folder / _WEIGHTS, weights, model)
+        _load_weights(weights, model)
+
+    def _all(self) -> list[Path]:
+        """Every checkpoint, whole or not, in order of their steps."""
+        return sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name))
+
+    def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """State and weights of a checkpoint of this run."""
+        try:
+            saved = torch.load(folder / _STATE, weights_only=True, map_location="cpu")
+            weights = load_file(folder / _WEIGHTS)
+        except (RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:  # it has its size, but other bytes
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ValueError(f"{folder}: is damaged ({first}); delete it to go on from the checkpoint before") from None
+        if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+            found = saved.get("format", "none") if isinstance(saved, dict) else "none"
+            raise ValueError(f"{folder}: a checkpoint of format {found}, and this program reads {FORMAT}; {_CURE}")
+        if saved["run"] != self.run:
+            differing = sorted(k for k in {*saved["run"], *self.run} if saved["run"].get(k) != self.run.get(k))
+            raise ValueError(f"{folder}: a checkpoint of another run ({', '.join(differing)} differ); {_CURE}")
+        if folder.name != f"step-{saved['step']:06d}":
+            raise ValueError(f"{folder}: holds step {saved['step']}; give it its own name back, or delete it")
+        return saved, weights
 
 
 def append_report(folder: Path, report: Report) -> None:
@@ -126,49 +161,66 @@ def read_reports(folder: Path) -> Iterator[Report]:
         for line in file:
             if not line.endswith("\n"):
                 return
-            row = json.loads(line)
-            yield Report(row["step"], row["num_steps"], row["metrics"], tuple(row["samples"]))
+            try:
+                row = json.loads(line)
+                report = Report(row["step"], row["num_steps"], row["metrics"], tuple(row["samples"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}: a line that is no report ({error}); {_CURE}") from None
+            yield report
 
 
 def cut_reports(folder: Path, step: int) -> None:
-    """Forget reports of steps after `step`, which a resumed run will take again."""
+    """Forget reports of steps after `step`, which a resumed run will take again. Raises ValueError when one before is missing."""
     path = folder / "reports.jsonl"
-    if not path.exists():
-        return
     partial = path.with_suffix(".partial")
+    num_kept = 0
     with partial.open("w", encoding="utf-8") as file:
         for report in read_reports(folder):
-            if report.step <= step:
-                file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+            if report.step > step:
+                break
+            num_kept += 1
+            file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+    if num_kept != step:
+        partial.unlink()
+        raise ValueError(f"{path}: holds the reports of {num_kept} steps, but the checkpoint is of step {step}; {_CURE}")
     partial.replace(path)
 
 
+def flush_reports(folder: Path) -> None:
+    """Hand the reports to the disk: a checkpoint that survives a power cut must find those of all its steps."""
+    _flush(folder / "reports.jsonl")
+
+
 def _write(folder: Path, header: dict[str, Any], state: State) -> None:
-    save_file({name: parameter.detach().contiguous() for name, parameter in state.model.named_parameters()}, folder / "weights.safetensors")
+    save_file({name: parameter.detach().contiguous() for name, parameter in state.model.named_parameters()}, folder / _WEIGHTS)
     values = {"optimizer": state.optimizer.state_dict(), "position": state.stream.position, "random": _random_states()}
-    torch.save({**header, **values, "notes": state.notes}, folder / "state.pt")
+    torch.save({**header, **values, "notes": state.notes}, folder / _STATE)
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    (folder / "whole.json").write_text(json.dumps(sizes))
+    (folder / _WHOLE).write_text(json.dumps(sizes))
     for path in folder.iterdir():
         _flush(path)
     _flush(folder)
 
 
 def _is_whole(folder: Path) -> bool:
-    listing = folder / "whole.json"
-    if not listing.is_file():
+    try:
+        sizes = json.loads((folder / _WHOLE).read_text(encoding="utf-8"))
+        return sizes == {name: (folder / name).stat().st_size for name in (_STATE, _WEIGHTS)}
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a listing cut short is no JSON
         return False
-    sizes = json.loads(listing.read_text())
-    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
 
 
-def _load_weights(path: Path, model: torch.nn.Module) -> None:
-    weights = load_file(path)
-    parameters = dict(model.named_parameters())
-    if weights.keys() != parameters.keys():
-        raise ValueError(f"{path}: holds the weights of another model; empty the folder to start anew")
+def _check_weights(path: Path, weights: dict[str, torch.Tensor], model: torch.nn.Module) -> None:
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in weights.items()}
+    wanted = {name: (tuple(parameter.shape), parameter.dtype) for name, parameter in model.named_parameters()}
+    differing = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+    if differing:
+        raise ValueError(f"{path}: holds the weights of another model ({differing[0]} differs); {_CURE}")
+
+
+def _load_weights(weights: dict[str, torch.Tensor], model: torch.nn.Module) -> None:
     with torch.no_grad():
-        for name, parameter in parameters.items():
+        for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
 
 

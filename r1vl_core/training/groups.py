@@ -51,10 +51,10 @@ class Group:
         """Tokens of all its paths, those outside the loss included."""
         return sum(len(rollout.token_ids) for rollout in self.rollouts)
 
-    def samples(self, step: int) -> list[dict[str, Any]]:
-        """One plain row a path for the run's record."""
+    def samples(self, step: int, place: int) -> list[dict[str, Any]]:
+        """One plain row a path for the run's record; `place` is the group's in its step."""
         rows = zip(self.rollouts, self.texts, self.rewards, self.pay, self.credit.paths, self.credit.steps, strict=True)
-        return [_sample(step, *row) for row in rows]
+        return [{"step": step, "place": place, "path": path, **_sample(*row)} for path, row in enumerate(rows)]
 
 
 def judged_groups(
@@ -103,13 +103,11 @@ def judged(judge: Judge, question: int, question_id: str, text: str, limit_s: fl
     return reward
 
 
-def _sample(
-    step: int, rollout: Rollout, text: str, reward: Reward, pay: float, advantage: float, step_advantages: Sequence[float]
-) -> dict[str, Any]:
+def _sample(rollout: Rollout, text: str, reward: Reward, pay: float, advantage: float, step_advantages: Sequence[float]) -> dict[str, Any]:
     return {
-        "step": step,
         "question_id": rollout.question_id,
         "text": text,
+        "token_ids": list(rollout.token_ids),
         "step_rar": reward.step_rar,
         "step_rvr": reward.step_rvr,
         "k": reward.k,

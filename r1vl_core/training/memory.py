@@ -1,164 +1,232 @@
-"""What is done when memory runs out: compute at most half as much at once, redo what was lost, go on.
+"""How much memory training takes, from a model's configuration alone: what `r1vl plan --memory` prints.
 
-What is computed at once decides how fast a step is, never what it comes to: neither a loss nor a sampled path depends on its company.
-So each process halves on its own, without a word to the others.
+An estimate for the largest micro-batch a preset allows, by what the code keeps and for how long: fp32 weights, gradients and
+AdamW states, the reference, bf16 copies under autocast on a GPU, what each layer saves for its backward pass, tiles of logits, and
+keys and values while sampling. There is no gradient checkpointing; activations are kept. A test holds it to measured peaks.
 """
 
 from __future__ import annotations
 
-import gc
-import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any
 
 import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, Qwen2VLConfig
 
-from r1vl_core.policy.model import Policy, Prompt
-from r1vl_core.policy.rollout import Rollout, generate
+from r1vl_core.config import Preset
+from r1vl_core.policy.logprobs import TILE_ELEMENTS
 
-T = TypeVar("T")
-R = TypeVar("R")
+CACHE_TOKENS = 2**18
+"""Tokens held in the cache at once, at most (`policy.rollout.generate`)."""
+TEXT_TOKENS = 256
+"""Tokens of a question beside its picture, an assumption."""
 
-ALL_ROWS = 2**31
-"""Rows decoded at once, before memory has ever run out: as many as there are."""
+_FP32 = 4
+_TILES = 4
+"""Tiles of logits alive at once: scaled, masked, their exponentials, and the gradient."""
 
-logger = logging.getLogger(__name__)
-
-
-class GradientSpoiled(torch.OutOfMemoryError):
-    """Memory ran out within a backward pass: what had been added to the gradient by then is gone with the rest of it."""
-
-
-@dataclass(slots=True)
-class Limit:
-    """How much is computed at once, in `unit`s. `cure` is for whoever cannot even compute one path.
-
-    >>> Limit(2048, "tokens of a micro-batch", "use a larger GPU").num_halved
-    0
-    """
-
-    value: int
-    unit: str
-    cure: str
-    num_halved: int = 0
-
-    def halve(self, size: int, reason: str) -> None:
-        """Something of this size did not fit: half of it is the limit from now on, unless the limit is lower already."""
-        before, self.value = self.value, min(self.value, size) // 2
-        self.num_halved += 1
-        was = f" instead of {before:,}" if before < ALL_ROWS else ""
-        logger.warning(
-            "out of memory: from now on at most %s %s at once%s; what was lost is computed again, the result is the same (%s)",
-            f"{self.value:,}",
-            self.unit,
-            was,
-            reason,
-        )
-
-
-class Room(NamedTuple):
-    """The limits of one process: `tokens` of a micro-batch, `rows` decoded."""
-
-    tokens: Limit
-    rows: Limit
-
-    @property
-    def num_halved(self) -> int:
-        """How often either has been halved."""
-        return self.tokens.num_halved + self.rows.num_halved
-
-
-def make_room(token_budget: int) -> Room:
-    """The limits a run starts with."""
-    cure = "lower stepgrpo.max_new_tokens or max_pixels, or use a device with more memory"
-    return Room(Limit(token_budget, "tokens in a micro-batch", cure), Limit(ALL_ROWS, "rows decoded", cure))
-
-
-def in_pieces(
-    items: Iterable[T], compute: Callable[[T], R], limit: Limit, size: Callable[[T], int], split: Callable[[T, int], Sequence[T]]
-) -> list[R]:
-    """`compute` of every item, in order, of smaller pieces where memory runs out; the results of the pieces take the item's place.
-
-    `split(item, n)` cuts an item into pieces of size n at most, or into one that is larger when it holds a single path. A compute that
-    raises GradientSpoiled has undone those before it, so they are computed again too. Raises ValueError when a single path does not fit.
-    """
-    waiting, done = deque(items), list[T]()
-    results: list[R] = []
-    while waiting:
-        item = waiting.popleft()
-        if size(item) > limit.value and len(parts := split(item, limit.value)) > 1:
-            waiting.extendleft(reversed(parts))
-            continue
-        try:
-            results.append(compute(item))
-            done.append(item)
-            continue
-        except torch.OutOfMemoryError as error:  # leaving this block lets go of the tensors that its traceback holds
-            reason, spoiled = str(error).split("\n")[0], isinstance(error, GradientSpoiled)
-        free()
-        if len(split(item, size(item) // 2)) == 1:
-            raise ValueError(f"not even one path fits into memory ({size(item):,} {limit.unit}; {reason}); {limit.cure}")
-        limit.halve(size(item), reason)
-        waiting.appendleft(item)
-        if spoiled:
-            waiting.extendleft(reversed(done))
-            done, results = [], []
-    return results
-
-
-def free() -> None:
-    """Give back what nobody holds any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+_QWEN2_VL = {
+    "Qwen/Qwen2-VL-2B-Instruct": {"hidden_size": 1536, "intermediate_size": 8960, "num_attention_heads": 12, "num_key_value_heads": 2},
+    "Qwen/Qwen2-VL-7B-Instruct": {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28, "num_key_value_heads": 4},
+}
+_VOCABULARY = {"Qwen/Qwen2-VL-2B-Instruct": (151936, True), "Qwen/Qwen2-VL-7B-Instruct": (152064, False)}
+"""Rows of the embedding, and whether the head shares it. Both tables: config.json of the checkpoints at huggingface.co/Qwen; both have 28
+layers and the vision tower that is the default of transformers' Qwen2VLVisionConfig (32 blocks of width 1280)."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Responses `first_sample` on, `num_samples` of them, to the prompts at `indices`."""
+class Shapes:
+    """The numbers of a model that memory depends on.
 
-    indices: range
-    first_sample: int
-    num_samples: int
+    >>> known_shapes("Qwen/Qwen2-VL-2B-Instruct").num_weights
+    2208985600
+    """
 
-    def __len__(self) -> int:
-        return len(self.indices) * self.num_samples
+    num_weights: int
+    num_vision_weights: int
+    num_layers: int
+    hidden: int
+    intermediate: int
+    query: int
+    keys: int
+    vocabulary: int
+    vision_depth: int
+    vision_width: int
+    merge: int
 
-    def split(self, num_rows: int) -> list[_Rows]:
-        """Whole groups where they fit, else parts of one."""
-        if len(self.indices) > 1:
-            size = max(1, num_rows // self.num_samples)
-            return [_Rows(self.indices[at : at + size], self.first_sample, self.num_samples) for at in range(0, len(self.indices), size)]
-        stop, size = self.first_sample + self.num_samples, max(1, num_rows)
-        return [_Rows(self.indices, at, min(size, stop - at)) for at in range(self.first_sample, stop, size)]
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A micro-batch: `num_prompts` of `prompt` tokens each, `image` of them its picture's; `num_paths` of `path` tokens in all.
+
+    `shared` says that a prompt stands once for its paths, else once for each.
+
+    >>> Batch(num_prompts=2, prompt=100, image=64, num_paths=8, path=50, shared=True).num_tokens
+    600
+    """
+
+    num_prompts: int
+    prompt: int
+    image: int
+    num_paths: int
+    path: int
+    shared: bool
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all rows."""
+        return self.prompt * (self.num_prompts if self.shared else self.num_paths) + self.path * self.num_paths
 
 
-def generate_in_room(
-    room: Room,
-    policy: Policy,
-    prompts: Sequence[Prompt],
-    *,
-    max_new_tokens: int,
-    num_samples: int = 1,
-    temperature: float | None = None,
-    seeds: Sequence[tuple[int, ...]] = (),
-    shared: bool = True,
-) -> list[Rollout]:
-    """`rollout.generate`, of fewer rows at once when memory is short: the same rollouts in the same order. Raises ValueError."""
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bytes by part while a policy is updated and while paths are sampled (empty in warm-up), and the host's beside a GPU.
 
-    def decode(rows: _Rows) -> list[Rollout]:
-        return generate(
-            policy,
-            [prompts[index] for index in rows.indices],
-            max_new_tokens=max_new_tokens,
-            num_samples=rows.num_samples,
-            first_sample=rows.first_sample,
-            temperature=temperature,
-            seeds=[seeds[index] for index in rows.indices] if seeds else (),
-            shared=shared,
-        )
+    >>> Estimate({"weights": 4, "gradients": 4}, {"weights": 4, "keys and values": 2}, 0).peak
+    8
+    """
 
-    everything = [_Rows(range(len(prompts)), 0, num_samples)] if prompts else []
-    return [rollout for part in in_pieces(everything, decode, room.rows, len, _Rows.split) for rollout in part]
+    update: Mapping[str, int]
+    rollout: Mapping[str, int]
+    host: int
+
+    @property
+    def peak(self) -> int:
+        """The larger of the two."""
+        return max(sum(self.update.values()), sum(self.rollout.values()))
+
+
+def token_budget(device: str) -> int:
+    """Tokens in one micro-batch, unless the runtime says otherwise: on a CPU its caches decide."""
+    return 2048 if device == "cpu" else 16384
+
+
+def folder_shapes(folder: Path) -> Shapes:
+    """Of a checkpoint folder, from its config.json; no weights are read. Raises ValueError when it is none of a vision-language model."""
+    config = AutoConfig.from_pretrained(folder)
+    if not hasattr(config, "vision_config"):
+        raise ValueError(f"checkpoint {folder}: a {config.model_type} is not a vision-language model")
+    return shapes_of(config)
+
+
+def known_shapes(name: str) -> Shapes:
+    """Of a hub checkpoint that is not at hand, from the numbers kept here. Raises ValueError for one whose numbers are not."""
+    if name not in _QWEN2_VL:
+        raise ValueError(f"model {name}: not at hand, and its shapes are known for {', '.join(_QWEN2_VL)} alone; download it first")
+    num_rows, tied = _VOCABULARY[name]
+    text = {**_QWEN2_VL[name], "num_hidden_layers": 28, "vocab_size": num_rows, "tie_word_embeddings": tied}
+    vision = {"hidden_size": text["hidden_size"]}
+    return shapes_of(Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied))
+
+
+def shapes_of(config: Any) -> Shapes:
+    """Counted on a model whose weights are never made."""
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config)
+    model.tie_weights()
+    text, vision = config.text_config, config.vision_config
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return Shapes(
+        num_weights=sum(parameter.numel() for parameter in model.parameters()),
+        num_vision_weights=sum(parameter.numel() for parameter in model.model.visual.parameters()),
+        num_layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        intermediate=text.intermediate_size,
+        query=text.num_attention_heads * head_dim,
+        keys=text.num_key_value_heads * head_dim,
+        vocabulary=text.vocab_size,
+        vision_depth=vision.depth,
+        vision_width=getattr(vision, "embed_dim", None) or vision.hidden_size,
+        merge=vision.spatial_merge_size**2,
+    )
+
+
+def estimate_warmup(shapes: Shapes, preset: Preset, device: str, token_budget: int) -> Estimate:
+    """The largest micro-batch of warm-up: rows of a prompt with the longest path."""
+    image, prompt = _prompt(shapes, preset)
+    path, settings = preset.curate.max_path_tokens, preset.warmup
+    rows = max(1, min(settings.batch_size, token_budget // (prompt + path)))
+    frozen = settings.freeze_vision
+    update = update_parts(shapes, Batch(rows, prompt, image, rows, path, shared=False), device, frozen_vision=frozen, reference=False)
+    return Estimate(update, {}, _host(shapes, device))
+
+
+def estimate_stepgrpo(shapes: Shapes, preset: Preset, device: str, token_budget: int) -> Estimate:
+    """The largest micro-batch of StepGRPO, every path as long as it may be, and the rollouts of a step."""
+    image, prompt = _prompt(shapes, preset)
+    settings = preset.stepgrpo
+    path, size, questions = settings.max_new_tokens, settings.group_size, settings.questions_per_step
+    whole = min(questions, token_budget // (prompt + size * path))
+    left = (token_budget - whole * (prompt + size * path) - prompt) // path
+    more = max(0, min(size, max(left, int(whole == 0)))) if whole < questions else 0  # a part of one more group; a single path is never cut
+    batch = Batch(whole + (more > 0), prompt, image, whole * size + more, path, shared=True)
+    update = update_parts(shapes, batch, device, frozen_vision=False, reference=settings.beta > 0)
+    sampled = Batch(questions, prompt, image, questions * size, path, shared=True)
+    return Estimate(update, rollout_parts(shapes, sampled, device, reference=settings.beta > 0), _host(shapes, device))
+
+
+def update_parts(shapes: Shapes, batch: Batch, device: str, *, frozen_vision: bool, reference: bool) -> dict[str, int]:
+    """Bytes by part at the peak of an update."""
+    num_trained = shapes.num_weights - (shapes.num_vision_weights if frozen_vision else 0)
+    return {
+        **_standing(shapes, device, num_trained, reference=reference),
+        "gradients": _FP32 * num_trained,
+        "activations": activation_bytes(shapes, batch, _compute_bytes(device), frozen_vision=frozen_vision),
+        "logits": _TILES * _FP32 * min(TILE_ELEMENTS, batch.num_paths * batch.path * shapes.vocabulary),
+    }
+
+
+def rollout_parts(shapes: Shapes, batch: Batch, device: str, *, reference: bool) -> dict[str, int]:
+    """Bytes by part while paths are sampled. Rotary positions leave keys in fp32."""
+    compute = _compute_bytes(device)
+    cached = min(CACHE_TOKENS, batch.num_tokens)
+    return {
+        **_standing(shapes, device, shapes.num_weights, reference=reference),
+        "keys and values": cached * shapes.num_layers * shapes.keys * (_FP32 + compute),
+        "reading prompts": batch.num_prompts * batch.prompt * (2 * shapes.intermediate + 6 * shapes.hidden) * _FP32,
+        "logits": 5 * _FP32 * min(batch.num_paths, max(1, CACHE_TOKENS // batch.path)) * shapes.vocabulary,
+    }
+
+
+def activation_bytes(shapes: Shapes, batch: Batch, compute: int, *, frozen_vision: bool) -> int:
+    """What the forward of a micro-batch keeps for its backward pass, and what that needs at once; `compute` is bytes a number.
+
+    A layer keeps, for each token: in fp32 the input of both norms and what they made of it (4 hidden); the inputs of its
+    projections (2 hidden), queries, keys, values, attention's output twice, and four of the MLP's width. A packed completion
+    also keeps the keys and values it saw, one for each query head.
+    """
+    hidden, query, keys = shapes.hidden, shapes.query, shapes.keys
+    per_token = 4 * hidden * _FP32 + (2 * hidden + 3 * query + 2 * keys + 4 * shapes.intermediate) * compute
+    seen = batch.num_paths * (batch.prompt + batch.path) * 2 * query * compute if batch.shared else 0
+    language = shapes.num_layers * (batch.num_tokens * per_token + seen)
+    at_once = batch.num_tokens * 3 * shapes.intermediate * compute
+    num_patches = batch.image * shapes.merge * (batch.num_prompts if batch.shared else batch.num_paths)
+    vision = 0 if frozen_vision else num_patches * shapes.vision_depth * shapes.vision_width * (2 * _FP32 + 19 * compute)
+    return language + at_once + vision
+
+
+def _standing(shapes: Shapes, device: str, num_trained: int, *, reference: bool) -> dict[str, int]:
+    """What is there in every phase."""
+    return {
+        "weights": _FP32 * shapes.num_weights,
+        "AdamW": 2 * _FP32 * num_trained,
+        "reference": _FP32 * shapes.num_weights if reference else 0,
+        "bf16 copies": 0 if device == "cpu" else 2 * shapes.num_weights,
+    }
+
+
+def _prompt(shapes: Shapes, preset: Preset) -> tuple[int, int]:
+    """Tokens of the largest picture, and of a prompt with it."""
+    image = preset.max_pixels // (14 * 14) // shapes.merge
+    return image, min(preset.curate.max_prompt_tokens, image + TEXT_TOKENS)
+
+
+def _compute_bytes(device: str) -> int:
+    return _FP32 if device == "cpu" else 2
+
+
+def _host(shapes: Shapes, device: str) -> int:
+    """Beside a GPU: a checkpoint read back passes through the host whole, weights and optimiser."""
+    return 0 if device == "cpu" else 3 * _FP32 * shapes.num_weights

@@ -23,10 +23,11 @@ from r1vl_core.training.checkpoint import Checkpoints, State
 from r1vl_core.training.clock import Clock
 from r1vl_core.training.groups import Group, Judge, judged_groups
 from r1vl_core.training.losses import StepSize
-from r1vl_core.training.memory import Room, generate_in_room, make_room
+from r1vl_core.training.meters import utilisation, work_of_step
 from r1vl_core.training.order import Stream, draw
 from r1vl_core.training.probe import image_gain, warn_if_blind
 from r1vl_core.training.processes import gather_lists, is_first, sum_over_processes, wait_for_all
+from r1vl_core.training.room import Room, generate_in_room, make_room
 from r1vl_core.training.run import run_steps
 from r1vl_core.training.sampling import Sampled, sample_groups
 from r1vl_core.training.self_check import checked_ways
@@ -196,11 +197,17 @@ def take_step(run: Run, step: int) -> Report:
         updates.append(Sums(*sum_over_processes(astuple(sums), run.accelerator)))
     clock.lap("update")
 
-    rows = gather_lists([(place, group.samples(step + 1)) for place, group in sampled.groups.items()], run.accelerator)
+    rows = gather_lists([(place, group.samples(step + 1, place)) for place, group in sampled.groups.items()], run.accelerator)
     samples = [group for _, group in sorted(rows, key=lambda row: row[0])]
     metrics = {**summary(samples), **counts(sampled, num_used), **means(updates)}
     metrics |= {"grad_norm": fmean(grad_norms), "learning_rate": rate, **gain, **clock.seconds()}
     metrics["tokens_per_second"] = metrics["tokens"] / metrics["seconds"]
+    trained = [group for group in sampled.mine if group.is_trained(all_groups=all_groups)]
+    flops, tokens = work_of_step(
+        policy, sampled.groups.values(), trained, has_reference=run.reference is not None, num_updates=settings.num_updates
+    )
+    metrics |= dict(zip(tokens, sum_over_processes([*tokens.values()], run.accelerator), strict=True))
+    metrics |= utilisation(flops, metrics["seconds"], policy.device)
     return Report(step + 1, settings.num_steps, metrics, tuple(sample for group in samples for sample in group))
 
 

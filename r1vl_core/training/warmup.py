@@ -18,6 +18,7 @@ from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
 from r1vl_core.training.checkpoint import Checkpoints, State
+from r1vl_core.training.meters import flops_of_group, sizes_of, utilisation
 from r1vl_core.training.order import Stream, subset
 from r1vl_core.training.processes import my_share, sum_over_processes
 from r1vl_core.training.run import run_steps
@@ -76,6 +77,8 @@ def train(
         grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
         seconds = time.monotonic() - started
         metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
+        flops = 3 * sum(flops_of_group(sizes_of(policy), example.prompt, [len(example.path)]) for example in batch)
+        metrics |= utilisation(flops, seconds, policy.device)
         return Report(step + 1, num_steps, metrics)
 
     run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.model_dump(exclude={"save_every"})}

@@ -33,7 +33,7 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
     text = r1vl("--help", root=tmp_path).stdout
-    commands = "run submit plan up down env results ask reward audit-rewards world tiny-base doctor"
+    commands = "run submit plan up down env results ask reward audit-rewards sql world tiny-base doctor"
     for command in commands.split():
         assert f"\n  {command} " in text
 
@@ -54,6 +54,10 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
         (["results", "--json"], "run the pipeline first"),
         (["ask", "--image", "none.png", "how many?"], "none.png"),
         (["up", "--prefect-port", "70000"], "65535"),
+        (["sql", "--artifact", "stepgpro"], "no stage named 'stepgpro'; there are world, curate,"),
+        (["sql"], "nothing built of stage stepgrpo under"),
+        (["sql", "--run", "last"], "run the pipeline first"),
+        (["sql", "--json", "--csv"], "give one of them"),
         (["fly"], "fly"),
     ],
 )
@@ -62,6 +66,22 @@ def test_a_mistake_is_said_in_one_line_with_status_2(arguments: list[str], messa
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("preset", "stages"), [("r1vl-2b", "warmup: "), ("r1vl-7b", "stepgrpo: "), ("tiny", "warmup: ")])
+def test_memory_is_planned_offline_and_said_where_the_shapes_are_from(preset: str, stages: str, tmp_path: Path) -> None:
+    done = r1vl("plan", preset, "--memory", root=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    assert done.returncode == 0, done.stderr
+    assert stages in done.stdout
+    assert ("is not at hand: shapes kept in" in " ".join(done.stdout.split())) == (preset != "tiny")
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_memory_of_a_model_nobody_knows_is_not_guessed(tmp_path: Path) -> None:
+    other = ("plan", "r1vl-2b", "--memory", "--set", "model=r1vl-tests/unknown")
+    done = r1vl(*other, root=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    assert done.returncode == 2
+    assert "its shapes are known for Qwen/Qwen2-VL-2B-Instruct" in done.stderr
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:

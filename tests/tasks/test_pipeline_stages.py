@@ -10,7 +10,11 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
+from flows.auditing import audit_rewards
+from flows.querying import print_answer
+from flows.results import RunResult, StageOutcome, save_result
 from r1vl_core.config import Preset, Runtime, parse_preset
+from r1vl_core.data.sql import querying
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.model import load_policy
 from tasks.launch import StageFailed
@@ -63,6 +67,35 @@ def test_the_page_holds_the_run(built: dict[str, StageResult]) -> None:
     assert summary["warmup"]["num_questions"] == summary["stepgrpo"]["num_questions"] == 12
 
 
+def test_rollouts_stand_once_in_the_artifact_and_answer_sql(built: dict[str, StageResult]) -> None:
+    folder = built["stepgrpo"].artifact.path
+    assert all(report.samples == () for report in read_reports(folder))
+    assert "samples" not in (folder / "reports.jsonl").read_text()
+    means = "SELECT step, avg(paid), avg(k), sum(num_tokens), count(DISTINCT place) FROM rollouts GROUP BY step ORDER BY step"
+    with querying(folder, means) as answer:
+        rows = list(answer.rows)
+    for report, (step, reward, k, tokens, places) in zip(read_reports(folder), rows, strict=True):
+        assert (report.step, report.metrics["tokens"], 4) == (step, tokens, places)
+        assert (report.metrics["reward"], report.metrics["k"]) == (pytest.approx(reward), pytest.approx(k))
+    with querying(folder, "SELECT count(*) FROM rollouts, unnest(marks) AS t(m) WHERE m.\"end\" > len(text) OR m.form = ''") as answer:
+        assert list(answer.rows) == [(0,)]
+
+
+def test_what_a_run_left_is_audited_and_asked(store: Store, built: dict[str, StageResult], capsys: pytest.CaptureFixture[str]) -> None:
+    stages = {name: StageOutcome(result.state, result.seconds, result.key, result.digest) for name, result in built.items()}
+    save_result(store.root, RunResult("one", "small", 0, "COMPLETED", stages), is_last=True)
+    audit_rewards(store.root, None, None, ["none"], alpha=0.1, limit=4, page=None, as_json=True)
+    num_paths = json.loads(capsys.readouterr().out)["sampled"]["none"]["num_paths"]
+    for run in (None, "one"):
+        print_answer(store.root, "stepgrpo", run, "SELECT count(*) AS num_paths FROM rollouts", "json")
+        assert json.loads(capsys.readouterr().out) == {"num_paths": num_paths}
+    for stage, table in (("curate", "questions"), ("key_steps", "key_steps"), ("warmup", "reports"), ("evaluate", "warmup")):
+        print_answer(store.root, stage, None, None, "csv")
+        assert f"\n{table}," in capsys.readouterr().out
+    with pytest.raises(ValueError, match="this stage keeps no tables"):
+        print_answer(store.root, "report", None, None, "table")
+
+
 def test_a_plan_names_what_a_setting_rebuilds_and_why(store: Store, built: dict[str, StageResult]) -> None:
     rows = {row.stage: row for row in plan("report", STAGES, small_preset(alpha=0.2), store)}
     assert [name for name, row in rows.items() if row.action != "cached"] == ["stepgrpo", "evaluate", "report"]
@@ -107,8 +140,10 @@ def test_a_killed_trainer_resumes_to_the_same_bytes(
     assert first_life
     assert steps[len(first_life)] > 1, "the second life began from nothing"
     assert result.digest == built[stage].digest
-    name = "policy/model.safetensors"
-    assert (result.artifact.path / name).read_bytes() == (built[stage].artifact.path / name).read_bytes()
+    parts = [path.relative_to(result.artifact.path) for path in result.artifact.path.glob("rollouts/*")]
+    assert bool(parts) == (stage == "stepgrpo")
+    for name in (Path("policy/model.safetensors"), *parts):
+        assert (result.artifact.path / name).read_bytes() == (built[stage].artifact.path / name).read_bytes()
 
 
 def test_a_checkpoint_that_sees_nothing_is_a_users_error(tmp_path: Path) -> None:

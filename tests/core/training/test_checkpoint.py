@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,18 +57,74 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000003", "step-000012"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "unlisted"])
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str) -> None:
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "weights missing": lambda folder: (folder / "weights.safetensors").unlink(),
+    "weights cut short": lambda folder: cut_short(folder / "weights.safetensors"),
+    "state cut short": lambda folder: cut_short(folder / "state.pt"),
+    "state empty": lambda folder: (folder / "state.pt").write_bytes(b""),
+    "listing missing": lambda folder: (folder / "whole.json").unlink(),
+    "listing cut short": lambda folder: cut_short(folder / "whole.json"),
+    "listing empty": lambda folder: (folder / "whole.json").write_text("{}"),
+    "listing of something else": lambda folder: (folder / "whole.json").write_text("[]"),
+    "nothing in it": lambda folder: [path.unlink() for path in folder.iterdir()],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_incomplete_checkpoint_is_passed_over_and_goes_with_the_next_save(tmp_path: Path, damage: str) -> None:
+    checkpoints = Checkpoints(tmp_path, {}, keep=1)
+    checkpoints.save(2, a_state(position=9))
+    (tmp_path / "step-000002").rename(tmp_path / "aside")
+    checkpoints.save(1, a_state(position=4))
+    (tmp_path / "aside").rename(tmp_path / "step-000002")
+    DAMAGES[damage](tmp_path / "step-000002")
+    state = a_state(seed=1)
+    assert checkpoints.restore(state) == 1
+    assert state.stream.position == 4
+    checkpoints.save(1, state)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"], "a broken one took the place of a whole one"
+
+
+def rewritten(folder: Path, **changes: Any) -> None:
+    """Change a checkpoint's header and list its new size, as another program might have written it."""
+    saved = torch.load(folder / "state.pt", weights_only=True) | changes
+    torch.save({name: value for name, value in saved.items() if value is not ...}, folder / "state.pt")
+    names = ("state.pt", "weights.safetensors")
+    (folder / "whole.json").write_text(json.dumps({name: (folder / name).stat().st_size for name in names}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": ...}, "a checkpoint of format none, and this program reads 1; empty the folder"),
+        ({"format": 2}, "a checkpoint of format 2, and this program reads 1; empty the folder"),
+        ({"run": {"seed": 1, "beta": 0.0}}, r"a checkpoint of another run \(beta, seed differ\); empty the folder"),
+        ({"step": 7}, "step-000002: holds step 7"),
+        ({"optimizer": {"state": {}, "param_groups": []}}, "holds the optimiser of another model"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_and_nothing_of_it_is_loaded(tmp_path: Path, changes: Any, said: str) -> None:
+    checkpoints = Checkpoints(tmp_path, {"seed": 0})
+    rewritten(checkpoints.save(2, a_state()), **changes)
+    state, before = a_state(seed=1), a_state(seed=1)
+    with pytest.raises(ValueError, match=said):
+        checkpoints.restore(state)
+    assert torch.equal(state.model.weight, before.model.weight)
+    assert state.optimizer.state_dict()["state"].keys() == before.optimizer.state_dict()["state"].keys()
+    assert state.stream.position == 0
+
+
+@pytest.mark.parametrize("name", ["state.pt", "weights.safetensors"])
+def test_other_bytes_of_the_same_size_are_refused(tmp_path: Path, name: str) -> None:
     checkpoints = Checkpoints(tmp_path, {})
-    checkpoints.save(1, a_state())
-    newest = checkpoints.save(2, a_state())
-    if damage == "missing":
-        (newest / "weights.safetensors").unlink()
-    elif damage == "short":
-        (newest / "state.pt").write_bytes((newest / "state.pt").read_bytes()[:-1])
-    else:
-        (newest / "whole.json").unlink()
-    assert checkpoints.restore(a_state()) == 1
+    path = checkpoints.save(2, a_state()) / name
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(ValueError, match=r"step-000002: is damaged .* delete it to go on from the checkpoint before"):
+        checkpoints.restore(a_state())
 
 
 def test_a_full_disk_leaves_the_older_checkpoint_whole(tmp_path: Path) -> None:
@@ -89,9 +147,21 @@ def test_leftovers_of_a_killed_save_are_never_read_and_are_cleared(tmp_path: Pat
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, {})
     checkpoints.save(1, a_state())
-    other = torch.nn.Sequential(torch.nn.Linear(3, 3))
-    with pytest.raises(ValueError, match="another model"):
-        checkpoints.restore(State(other, torch.optim.AdamW(other.parameters()), Stream(5, 0)))
+    # the second would take the weights by broadcasting, the third by rounding
+    for other in (torch.nn.Sequential(torch.nn.Linear(3, 3)), Wider(), torch.nn.Linear(40, 30, dtype=torch.bfloat16)):
+        before = [parameter.clone() for parameter in other.parameters()]
+        with pytest.raises(ValueError, match="another model"):
+            checkpoints.restore(State(other, torch.optim.AdamW(other.parameters()), Stream(5, 0)))
+        assert all(map(torch.equal, before, other.parameters()))
+
+
+class Wider(torch.nn.Module):
+    """Parameters named as a_state's are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(2, 30, 40))
+        self.bias = torch.nn.Parameter(torch.zeros(30))
 
 
 def test_reports_survive_a_crash_and_are_cut_to_the_checkpoint(tmp_path: Path) -> None:
@@ -106,3 +176,16 @@ def test_reports_survive_a_crash_and_are_cut_to_the_checkpoint(tmp_path: Path) -
     cut_reports(tmp_path, 2)
     append_report(tmp_path, reports[2])
     assert list(read_reports(tmp_path)) == reports
+
+
+def test_reports_that_lack_a_step_are_refused(tmp_path: Path) -> None:
+    for step in (1, 3):
+        append_report(tmp_path, Report(step, 3, {}))
+    before = (tmp_path / "reports.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="holds the reports of 2 steps, but the checkpoint is of step 3; empty the folder"):
+        cut_reports(tmp_path, 3)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+    with (tmp_path / "reports.jsonl").open("a") as file:
+        file.write("\0\0\0\n")
+    with pytest.raises(ValueError, match="a line that is no report"):
+        cut_reports(tmp_path, 3)

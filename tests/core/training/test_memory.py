@@ -1,143 +1,119 @@
-"""When memory runs out, less is computed at once: the run goes on and comes to the same."""
+"""The memory that is foretold is the memory that is used."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing
-from accelerate import Accelerator
+from torch.profiler import ProfilerActivity, profile
 
-from r1vl_core.policy.model import Policy
-from r1vl_core.policy.rollout import generate
-from r1vl_core.training.memory import generate_in_room, make_room
-from tests.core.tiny_policies import some_prompts
-from tests.core.training.test_processes import free_port
-from tests.core.training.tiny_runs import ending_policy, run
+from r1vl_core.config import parse_preset
+from r1vl_core.policy.batch import pad_rows, prompt_positions
+from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.logprobs import score_rows, score_shared
+from r1vl_core.policy.model import Policy, Prompt, load_policy
+from r1vl_core.training.backward import fill
+from r1vl_core.training.memory import Batch, Shapes, estimate_stepgrpo, folder_shapes, known_shapes, update_parts
+from r1vl_core.training.optimizer import adamw, update
+from tests.core.tiny_policies import picture
 
-STEPS: dict[str, Any] = {"num_steps": 2, "learning_rate": 5e-5, "num_updates": 2, "probe_every": 1}
+TOLERANCE = 0.15
+"""Of the estimate of what a micro-batch adds to the weights, against torch's own count of allocated bytes."""
 
-
-def short_of_memory(policy: Policy, *, tokens: int = 10**6, rows: int = 10**6, backward: int = 10**6) -> Policy:
-    """From now on a forward of more tokens or rows, or a backward of more tokens, raises what a device out of memory raises."""
-    inner = policy.model.model
-    plain = inner.forward
-
-    def forward(**kwargs: Any) -> Any:
-        num_rows, num_tokens = kwargs["input_ids"].shape[0], kwargs["input_ids"].numel()
-        if num_tokens > tokens or num_rows > rows:
-            raise torch.OutOfMemoryError(f"tried to allocate {num_tokens} tokens\nand more to say")
-        out = plain(**kwargs)
-        if num_tokens > backward and out.last_hidden_state.requires_grad:
-            out.last_hidden_state.register_hook(no_memory)
-        return out
-
-    inner.forward = forward
-    return policy
+TEXT = "What is the sum of the digits in row 1? " * 8
 
 
-def no_memory(_: torch.Tensor) -> None:
-    raise torch.OutOfMemoryError("tried to allocate a gradient")
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return load_policy("r1vl-tiny", prompt="plain", max_pixels=200704)
 
 
-def assert_same(policy: Policy, expected: Policy) -> None:
-    for found, wanted in zip(policy.model.parameters(), expected.model.parameters(), strict=True):
-        # Sums of gradients are taken in another order, and AdamW's first steps turn that rounding into a share of the learning rate.
-        torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+def shapes() -> Shapes:
+    return folder_shapes(Path(bundled_checkpoint("r1vl-tiny")))
 
 
-@pytest.mark.parametrize("changes", [{}, {"forward": "dense"}], ids=["shared", "dense"])
-@pytest.mark.parametrize("limits", [{"tokens": 130}, {"backward": 130}], ids=["forward", "backward"])
-def test_an_update_without_enough_memory_is_the_update_with_a_small_budget(
-    limits: dict[str, int], changes: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    expected, wanted = run(None, token_budget=130, **STEPS, **changes)
-    caplog.clear()
-    policy, reports = run(None, make=lambda: short_of_memory(ending_policy(), **limits), **STEPS, **changes)
-    assert_same(policy, expected)
-    for found, other in zip(reports, wanted, strict=True):
-        assert [sample["text"] for sample in found.samples] == [sample["text"] for sample in other.samples]
-        for name in ("loss", "kl", "entropy", "logprob_gap", "trained_tokens", "grad_norm", "image_gain", "clip_low"):
-            assert found.metrics[name] == pytest.approx(other.metrics[name], abs=1e-5), name
-    said = [record.getMessage() for record in caplog.records if "out of memory" in record.getMessage()]
-    assert len(said) == sum(report.metrics["memory_halvings"] for report in reports) > 0
-    assert all("\n" not in line and "the result is the same" in line for line in said)
-    assert reports[-1].metrics["memory_halvings"] == 0, "the lower limit stays"
-    assert all(report.metrics["memory_halvings"] == 0 for report in wanted)
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Most bytes allocated at once beyond those at the start, as torch's allocator counts them."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    assert events
+    return peak
 
 
-def test_a_gradient_spoiled_halfway_is_made_again_from_the_first_micro_batch() -> None:
-    """Memory runs out once, in the backward pass of the second micro-batch, when the first is in the gradient already."""
-    expected, _ = run(None, token_budget=130, **STEPS)
-    backwards: list[int] = []
-
-    def make() -> Policy:
-        policy = ending_policy()
-        inner = policy.model.model
-        plain = inner.forward
-
-        def short_once(_: torch.Tensor) -> None:
-            backwards.append(len(backwards))
-            if len(backwards) == 2:
-                no_memory(_)
-
-        def forward(**kwargs: Any) -> Any:
-            out = plain(**kwargs)
-            if out.last_hidden_state.requires_grad:
-                out.last_hidden_state.register_hook(short_once)
-            return out
-
-        inner.forward = forward
-        return policy
-
-    policy, reports = run(None, make=make, token_budget=130, **STEPS)
-    assert reports[0].metrics["memory_halvings"] == 1
-    assert_same(policy, expected)
+def prompts_of(policy: Policy, count: int, side: int) -> list[Prompt]:
+    return [policy.encode(f"q{index}", TEXT, picture(side, side, seed=index)) for index in range(count)]
 
 
-@pytest.mark.parametrize("rows", [5, 2, 1])
-def test_rollouts_of_fewer_rows_at_once_are_the_same_rollouts(rows: int) -> None:
-    policy = ending_policy(by=2.0)
-    prompts, seeds = some_prompts(policy, 4), [(3, index) for index in range(4)]
-    sampling: dict[str, Any] = {"num_samples": 3, "temperature": 1.2, "max_new_tokens": 20}
-    expected = generate(policy, prompts, seeds=seeds, **sampling)
-    room = make_room(2048)
-    found = generate_in_room(room, short_of_memory(policy, rows=rows), prompts, seeds=seeds, **sampling)
-    assert [(one.question_id, one.token_ids) for one in found] == [(one.question_id, one.token_ids) for one in expected]
-    assert room.num_halved == {5: 2, 2: 3, 1: 3}[rows]
-    assert room.rows.value <= rows
-    again = room.num_halved
-    assert [one.token_ids for one in generate_in_room(room, policy, prompts, seeds=seeds, **sampling)] == [
-        one.token_ids for one in expected
-    ]
-    assert room.num_halved == again
+@pytest.mark.parametrize(("count", "side", "size", "length"), [(2, 224, 4, 60), (1, 56, 8, 150), (4, 336, 1, 20)])
+def test_a_packed_micro_batch_takes_what_was_foretold(policy: Policy, count: int, side: int, size: int, length: int) -> None:
+    prompts = prompts_of(policy, count, side)
+    paths = [[torch.arange(20, 20 + length)] * size] * count
+
+    def work() -> None:
+        (-score_shared(policy, prompts, paths, 1.0).logprobs.sum()).backward()
+
+    policy.model.train()
+    policy.model.zero_grad()
+    image = int(prompts[0].mm_token_type_ids.sum())
+    batch = Batch(count, len(prompts[0]), image, count * size, length, shared=True)
+    parts = update_parts(shapes(), batch, "cpu", frozen_vision=False, reference=False)
+    estimate = sum(parts[name] for name in ("gradients", "activations", "logits"))
+    assert estimate == pytest.approx(peak_bytes(work), rel=TOLERANCE)
 
 
-@pytest.mark.parametrize("limits", [{"tokens": 30}, {"backward": 30}, {"rows": 0}])
-def test_where_not_even_one_path_fits_the_cure_is_said(limits: dict[str, int], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"not even one path fits into memory \(.*tried to allocate.*lower stepgrpo.max_new_tokens or"):
-        run(tmp_path, make=lambda: short_of_memory(ending_policy(), **limits))
-    assert not list(tmp_path.glob("step-*")), "there was no update to save"
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_padded_micro_batch_takes_what_was_foretold(frozen: bool) -> None:
+    policy = load_policy("r1vl-tiny", prompt="plain", max_pixels=200704)
+    policy.model.model.visual.requires_grad_(not frozen)
+    prompts, length = prompts_of(policy, 6, 168), 100
+    rows = pad_rows(policy, prompts, [prompt_positions(policy, prompt) for prompt in prompts], [torch.arange(20, 20 + length)] * 6)
+
+    def work() -> None:
+        (-score_rows(policy, rows).logprobs.sum()).backward()
+
+    policy.model.train()
+    image = int(prompts[0].mm_token_type_ids.sum())
+    batch = Batch(6, len(prompts[0]), image, 6, length, shared=False)
+    parts = update_parts(shapes(), batch, "cpu", frozen_vision=frozen, reference=False)
+    estimate = sum(parts[name] for name in ("gradients", "activations", "logits"))
+    assert estimate == pytest.approx(peak_bytes(work), rel=TOLERANCE)
 
 
-def one_of_two(rank: int, folder: Path, port: int) -> None:
-    import os
+def test_weights_gradients_and_optimiser_are_counted_to_the_byte(policy: Policy) -> None:
+    model = policy.model.train()
+    (prompt,) = prompts_of(policy, 1, 56)
+    optimizer = adamw(model, 1e-5, 0.0)
+    score_shared(policy, [prompt], [[torch.arange(20, 30)]], 1.0).logprobs.sum().backward()
+    batch = Batch(1, len(prompt), 4, 1, 10, shared=True)
+    parts = update_parts(shapes(), batch, "cpu", frozen_vision=False, reference=True)
+    assert parts["weights"] == parts["reference"] == sum(4 * parameter.numel() for parameter in model.parameters())
+    assert parts["gradients"] == sum(4 * parameter.grad.numel() for parameter in model.parameters() if parameter.grad is not None)
+    update(model, optimizer, 1e-5, 1.0)
+    states = [tensor for state in optimizer.state.values() for name, tensor in state.items() if name != "step"]
+    assert parts["AdamW"] == sum(4 * tensor.numel() for tensor in states)
 
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    limits = {"tokens": 130, "rows": 2} if rank else {}
-    policy, reports = run(None, accelerator=Accelerator(cpu=True), make=lambda: short_of_memory(ending_policy(), **limits), **STEPS)
-    torch.save([policy.model.state_dict(), reports[0].metrics["memory_halvings"]], folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+
+@pytest.mark.parametrize("budget", [1000, 4000, 8192, 16384])
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_the_largest_micro_batch_is_the_one_that_training_would_cut(budget: int, size: int) -> None:
+    table = {"name": "p", "world": {}, "stepgrpo": {"group_size": size, "questions_per_step": 5, "max_new_tokens": 500}}
+    preset = parse_preset(table, "test")
+    (first, *_) = fill([766] * 5, [[500] * size] * 5, budget, shared=True)
+    batch = Batch(len(first), 766, 510, sum(map(len, first.values())), 500, shared=True)
+    expected = update_parts(shapes(), batch, "cuda", frozen_vision=False, reference=True)
+    assert estimate_stepgrpo(shapes(), preset, "cuda", budget).update == expected
 
 
-def test_a_process_that_halves_alone_stays_in_step_with_the_others(tmp_path: Path) -> None:
-    expected, _ = run(None, **STEPS)
-    torch.multiprocessing.spawn(one_of_two, args=(tmp_path, free_port()), nprocs=2)
-    (first, halved), (second, also) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    assert halved == also > 0
-    for name, weight in expected.model.state_dict().items():
-        assert torch.equal(first[name], second[name])
-        torch.testing.assert_close(first[name], weight, atol=1e-6, rtol=0)
+def test_the_shapes_kept_here_are_those_of_the_published_checkpoints() -> None:
+    """Sizes of the safetensors on the hub: 2,208,985,600 and 8,291,375,616 parameters."""
+    counts = [known_shapes(f"Qwen/Qwen2-VL-{size}-Instruct").num_weights for size in ("2B", "7B")]
+    assert counts == [2_208_985_600, 8_291_375_616]
+    with pytest.raises(ValueError, match="its shapes are known for Qwen/Qwen2-VL-2B-Instruct"):
+        known_shapes("Qwen/Qwen3-VL-8B-Instruct")

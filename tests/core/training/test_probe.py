@@ -15,8 +15,8 @@ from r1vl_core.policy.model import Policy, load_policy
 from r1vl_core.policy.rollout import Rollout
 from r1vl_core.training.credit import Credit
 from r1vl_core.training.groups import Group
-from r1vl_core.training.memory import make_room
 from r1vl_core.training.probe import exchange, image_gain, warn_if_blind
+from r1vl_core.training.room import make_room
 from tests.core.tiny_policies import some_prompts, tiny_policy, with_images
 from tests.core.training.tiny_runs import ending_policy, run, some_groups, untimed, weights
 

@@ -12,7 +12,7 @@ import torch
 
 from r1vl_core.policy.logprobs import score_dense, score_shared
 from r1vl_core.policy.model import Policy
-from r1vl_core.training.memory import make_room
+from r1vl_core.training.room import make_room
 from r1vl_core.training.self_check import Ways, checked_ways
 from tests.core.tiny_policies import ARCHITECTURES, some_prompts, tiny_policy
 from tests.core.training.tiny_runs import SETTINGS, ending_policy, run, untimed, weights

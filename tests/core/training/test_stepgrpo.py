@@ -113,6 +113,16 @@ def test_a_run_killed_amid_a_step_and_resumed_equals_one_that_was_not(tmp_path: 
     assert [untimed(report) for report in read_reports(tmp_path / "cut")] == [untimed(report) for report in reports]
 
 
+def test_the_seed_and_not_the_process_decides_the_random_state(tmp_path: Path) -> None:
+    """torch gives every process another one; a run killed before its first checkpoint would go on with whatever the next one has."""
+    states = []
+    for folder, given in ((tmp_path / "one", 1), (tmp_path / "other", 2)):
+        torch.manual_seed(given)
+        run(folder, 2)
+        states.append(torch.load(folder / "step-000002" / "state.pt", weights_only=True)["random"]["cpu"])
+    assert torch.equal(*states)
+
+
 def test_reports_hold_what_happened() -> None:
     _, reports = run(None)
     assert [report.step for report in reports] == [1, 2, 3, 4]

@@ -17,6 +17,7 @@ from r1vl_core.policy.rollout import generate
 from r1vl_core.reasoning import rewards
 from r1vl_core.reasoning.rewards import Reward
 from r1vl_core.records import Question
+from r1vl_core.report import repeatable
 from r1vl_core.training.backward import Score, Sums, add_gradient, cut
 from r1vl_core.training.groups import Group, Judge, judged_groups
 from r1vl_core.training.losses import StepSize
@@ -170,4 +171,4 @@ def weights(policy: Policy) -> list[bytes]:
 
 def untimed(report: Any) -> tuple[Any, ...]:
     """What two runs must have in common."""
-    return report.step, {name: value for name, value in report.metrics.items() if "second" not in name}, report.samples
+    return report.step, repeatable(report.metrics), report.samples

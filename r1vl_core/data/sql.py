@@ -1,0 +1,136 @@
+"""SQL over the files of an artifact: its Parquet files, JSON lines and DuckDB databases as tables of a connection that can only read.
+
+A query can neither write nor reach anything else: only a single SELECT is taken, databases are attached read-only, DuckDB itself opens no
+Parquet file (Arrow reads them for it, a batch at a time), access to files, network and extensions is off, nothing is spilled to a disk,
+and the configuration is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars
+import pyarrow
+import pyarrow.dataset
+
+_CONFIG = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+}
+_BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table of an artifact: its columns with their types, and how many rows it has.
+
+    >>> TableInfo("rollouts", 4096, (("step", "INTEGER"), ("text", "VARCHAR"))).columns[0][0]
+    'step'
+    """
+
+    name: str
+    num_rows: int
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The answer to a query: the names of its columns, and its rows, which are read as they are asked for.
+
+    >>> Rows(("n",), iter([(1,)])).columns
+    ('n',)
+    """
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[Any, ...]]
+
+
+def list_tables(folder: Path) -> list[TableInfo]:
+    """Every table of the artifact in `folder`, by name. Raises ValueError for a file that cannot be read."""
+    with _connected(folder) as (connection, names):
+        found = []
+        for name in sorted(names):
+            columns = tuple((row[0], row[1]) for row in connection.execute(f"DESCRIBE {_quoted(name)}").fetchall())
+            ((num_rows,),) = connection.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchall()
+            found.append(TableInfo(name, num_rows, columns))
+        return found
+
+
+@contextmanager
+def querying(folder: Path, sql: str) -> Iterator[Rows]:
+    """The answer to one SELECT over the artifact in `folder`, good while the block runs.
+
+    Raises ValueError for anything but a SELECT, for what DuckDB says against the query (also while rows are read), and for an
+    unreadable file.
+    """
+    with _connected(folder) as (connection, names):
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise ValueError("a query is one SELECT (or FROM, WITH, DESCRIBE, SUMMARIZE); nothing here can be written")
+            answer = connection.execute(statements[0])
+            yield Rows(tuple(column[0] for column in answer.description or ()), _rows(answer))
+        except duckdb.Error as error:
+            hint = f" (tables: {', '.join(sorted(names)) or 'none'})" if isinstance(error, duckdb.CatalogException) else ""
+            raise ValueError(f"query: {' '.join(str(error).split())}{hint}") from None
+
+
+def _rows(answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while batch := answer.fetchmany(_BATCH_ROWS):
+        yield from batch
+
+
+@contextmanager
+def _connected(folder: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, set[str]]]:
+    """A locked connection and the names of its tables."""
+    names: set[str] = set()
+    with duckdb.connect(config=_CONFIG) as connection:
+        for path in sorted(folder.iterdir()):
+            try:
+                names |= _add(connection, path)
+            except (duckdb.Error, pyarrow.ArrowException, polars.exceptions.PolarsError, OSError) as error:
+                raise ValueError(f"{path}: cannot be read ({error}); run the stage that makes it again") from None
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection, names
+
+
+def _add(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
+    """Make tables of one file, or of one folder of part files; their names."""
+    parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
+    if parts:
+        connection.register(path.stem, pyarrow.dataset.dataset([str(part) for part in parts], format="parquet"))
+        return {path.stem}
+    if path.suffix == ".jsonl":
+        connection.register(path.stem, polars.read_ndjson(path, infer_schema_length=None).to_arrow())
+        return {path.stem}
+    if path.suffix == ".duckdb":
+        return _attach(connection, path)
+    return set()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
+    database = f"file {path.stem}"
+    location = str(path).replace("'", "''")
+    connection.execute(f"ATTACH '{location}' AS {_quoted(database)} (READ_ONLY)")
+    found = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = $1 AND NOT internal"
+        " UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = $1 AND NOT internal",
+        [database],
+    ).fetchall()
+    for (name,) in found:
+        connection.execute(f"CREATE VIEW {_quoted(name)} AS FROM {_quoted(database)}.{_quoted(name)}")
+    return {name for (name,) in found}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
