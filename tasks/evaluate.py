@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tasks.trainer import Work
 
-REVISION = 2
+REVISION = 3
 POLICIES = ("warmup", "stepgrpo")
 SUMMARY = "summary.json"
 

@@ -18,7 +18,7 @@ from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 
-REVISION = 2
+REVISION = 3
 DATABASE = "key_steps.duckdb"
 
 
