@@ -28,7 +28,7 @@ POLICY = warmup.POLICY
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """Questions with key steps, the warm-up policy and the settings that decide the weights."""
     settings = {
-        **preset.stepgrpo.model_dump(mode="json", exclude={"save_every", "keep_checkpoints"}),
+        **preset.stepgrpo.identity("save_every", "keep_checkpoints"),
         "seed": preset.seed,
         "max_pixels": preset.max_pixels,
         "hardening": preset.rewards.hardening,
@@ -67,7 +67,7 @@ def compute(work: Work) -> None:
     from r1vl_core.training import stepgrpo
 
     preset, settings = work.preset, work.preset.stepgrpo
-    policy: Policy = work.policy(work.order["policy"])
+    policy: Policy = work.trainee(work.order["policy"])
     reference = work.policy(work.order["policy"]) if settings.beta > 0 else None
     questions = work.questions()
     for report in stepgrpo.train(

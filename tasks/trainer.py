@@ -23,6 +23,7 @@ from r1vl_core.config import Preset, Runtime
 from r1vl_core.data import database
 from r1vl_core.data.images import find_image, load_image
 from r1vl_core.policy.model import Policy, Prompt, choose_device, load_policy
+from r1vl_core.policy.recompute import recompute_activations
 from r1vl_core.records import Question, asked
 from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
@@ -67,8 +68,15 @@ class Work:
 
     def policy(self, folder: str) -> Policy:
         """The checkpoint in `folder`, fp32 weights, on this process's device."""
-        preset = self.preset
-        return load_policy(folder, prompt=preset.prompt, max_pixels=preset.max_pixels, device=str(self.accelerator.device))
+        preset, device = self.preset, str(self.accelerator.device)
+        return load_policy(folder, prompt=preset.prompt, max_pixels=preset.max_pixels, device=device, precision=self.runtime.precision)
+
+    def trainee(self, folder: str) -> Policy:
+        """The same, to be trained: with what the runtime says about memory."""
+        policy = self.policy(folder)
+        if self.runtime.gradient_checkpointing:
+            recompute_activations(policy)
+        return policy
 
     def questions(self) -> list[Question]:
         """The questions of the database the order names."""

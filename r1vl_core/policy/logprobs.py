@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from r1vl_core.policy.batch import Rows, pad_rows, prompt_positions
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.precision import is_bf16
 from r1vl_core.policy.shared_prefix import pack_groups, packed_attention
 
 TILE_ELEMENTS = 2**25
@@ -118,8 +119,8 @@ def forbidden_tokens(policy: Policy) -> Tensor | None:
 
 
 def autocast(policy: Policy) -> torch.autocast:
-    """bf16 arithmetic over fp32 weights on a GPU; plain fp32 on a CPU."""
-    return torch.autocast(policy.device.type, dtype=torch.bfloat16, enabled=policy.device.type != "cpu")
+    """The policy's precision over fp32 weights, the same when sampling and when training; the head's output is taken to fp32 in any."""
+    return torch.autocast(policy.device.type, dtype=torch.bfloat16, enabled=is_bf16(policy.precision, policy.device.type))
 
 
 def _score_tile(head: Any, hidden: Tensor, targets: Tensor, temperature: float, forbidden: Tensor | None) -> TokenScores:

@@ -27,6 +27,8 @@ from r1vl_core.training.order import Stream
 from r1vl_core.training.processes import gather_lists, sum_over_processes
 from r1vl_core.training.run import run_steps
 from r1vl_core.training.sampling import Sampled, sample_groups
+from r1vl_core.training.schedule import share_of_peak
+from r1vl_core.training.trained import freeze_vision
 
 
 def train(
@@ -54,6 +56,8 @@ def train(
         raise ValueError("StepGRPO was given no questions; every question was rejected, or none has key steps")
     if settings.beta > 0 and reference is None:
         raise ValueError(f"stepgrpo.beta is {settings.beta}, which needs a reference policy; give one or set beta to 0")
+    if settings.freeze_vision:
+        freeze_vision(policy)
     run = Run(
         policy,
         reference if settings.beta > 0 else None,
@@ -67,8 +71,8 @@ def train(
         choose_forward(policy, settings.forward),
         optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay),
     )
-    ignored = {"save_every", "keep_checkpoints", "forward"}
-    identity = {"stage": "stepgrpo", "seed": seed, "num_questions": num_questions, **settings.model_dump(exclude=ignored)}
+    ignored = ("save_every", "keep_checkpoints", "forward")
+    identity = {"stage": "stepgrpo", "seed": seed, "num_questions": num_questions, **settings.identity(*ignored)}
     checkpoints = Checkpoints(work_dir, identity, settings.keep_checkpoints) if work_dir else None
     yield from run_steps(
         functools.partial(take_step, run),
@@ -131,7 +135,7 @@ def take_step(run: Run, step: int) -> Report:
     clock.lap("reference")
 
     policy.model.train()
-    rate = settings.learning_rate * (1 - step / settings.num_steps)
+    rate = settings.learning_rate * share_of_peak(settings.schedule, step, settings.num_steps, settings.warmup_ratio)
     updates, grad_norms = [], []
     old: list[Tensor | None] = [None] * len(batches)
     for _ in range(settings.num_updates):

@@ -21,6 +21,8 @@ from r1vl_core.training.checkpoint import Checkpoints, State
 from r1vl_core.training.order import Stream, subset
 from r1vl_core.training.processes import my_share, sum_over_processes
 from r1vl_core.training.run import run_steps
+from r1vl_core.training.schedule import share_of_peak
+from r1vl_core.training.trained import freeze_vision
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def train(
     num_drawn = max(1, round(settings.num_epochs * len(used)))
     num_steps = math.ceil(num_drawn / settings.batch_size)
     if settings.freeze_vision:
-        policy.model.model.visual.requires_grad_(False)
+        freeze_vision(policy)
     optimizer = optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay)
     stream = Stream(len(used), seed)
 
@@ -71,14 +73,14 @@ def train(
         started = time.monotonic()
         drawn = stream.take(min(settings.batch_size, num_drawn - step * settings.batch_size))
         batch = [get_example(used[index]) for index in my_share(drawn, accelerator)]
-        rate = settings.learning_rate * cosine(step, num_steps, settings.warmup_ratio)
+        rate = settings.learning_rate * share_of_peak(settings.schedule, step, num_steps, settings.warmup_ratio)
         measured = backward(policy, batch, token_budget, accelerator)
         grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
         seconds = time.monotonic() - started
         metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
         return Report(step + 1, num_steps, metrics)
 
-    run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.model_dump(exclude={"save_every"})}
+    run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.identity("save_every")}
     checkpoints = Checkpoints(work_dir, run) if work_dir else None
     policy.model.train()
     state = State(policy.model, optimizer, stream)
@@ -102,15 +104,3 @@ def backward(policy: Policy, batch: Sequence[Example], token_budget: int, accele
     optimizers.sum_gradients(policy.model, accelerator)
     loss, num_right = sum_over_processes([loss, num_right], accelerator)
     return {"loss": loss, "token_accuracy": num_right / num_tokens, "tokens": num_tokens}
-
-
-def cosine(step: int, num_steps: int, warmup_ratio: float) -> float:
-    """Share of the peak learning rate at `step` (from 0): a linear rise, then a cosine down to 0 after the last step.
-
-    >>> [round(cosine(step, 4, 0.25), 2) for step in range(4)]
-    [1.0, 1.0, 0.75, 0.25]
-    """
-    num_rising = math.ceil(num_steps * warmup_ratio)
-    if step < num_rising:
-        return (step + 1) / num_rising
-    return 0.5 * (1 + math.cos(math.pi * (step - num_rising) / (num_steps - num_rising)))
