@@ -68,7 +68,7 @@ def compute(work: Work) -> None:
 
     preset, settings = work.preset, work.preset.stepgrpo
     policy: Policy = work.trainee(work.order["policy"])
-    reference = work.policy(work.order["policy"]) if settings.beta > 0 else None
+    reference = work.policy(work.order["policy"]) if settings.beta > 0 and not settings.lora else None
     questions = work.questions()
     for report in stepgrpo.train(
         policy,
@@ -84,8 +84,7 @@ def compute(work: Work) -> None:
         should_stop=work.should_stop,
     ):
         write_report(report)
-    if work.is_first and not work.should_stop():
-        policy.save(work.out / POLICY)
+    work.export(policy, POLICY)
 
 
 STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup"), recipe, build)

@@ -82,8 +82,7 @@ def compute(work: Work) -> None:
         should_stop=work.should_stop,
     ):
         write_report(report)
-    if work.is_first and not work.should_stop():
-        policy.save(work.out / POLICY)
+    work.export(policy, POLICY)
 
 
 STAGE = Stage("warmup", ("world", "curate"), recipe, build)

@@ -101,9 +101,12 @@ class Policy:
         """Number of tokens of a path, its end token included."""
         return len(self._plain_token_ids(path)) + 1
 
-    def save(self, folder: Path) -> None:
-        """Write weights (safetensors), tokenizer and image processor; `load_policy` and any Auto class read them back."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+    def save(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write weights (safetensors), tokenizer and image processor; `load_policy` and any Auto class read them back.
+
+        `weights` are written in place of the model's own, by their names in it.
+        """
+        self.model.save_pretrained(folder, safe_serialization=True, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
 

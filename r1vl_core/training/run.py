@@ -30,8 +30,8 @@ def run_steps(
         stopping = any_process(should_stop(), accelerator)
         if checkpoints and is_first(accelerator):
             append_report(checkpoints.folder, report)
-            if stopping or (step + 1) % save_every == 0 or step + 1 == num_steps:
-                checkpoints.save(step + 1, state)
+        if checkpoints and (stopping or (step + 1) % save_every == 0 or step + 1 == num_steps):
+            checkpoints.save(step + 1, state, writes=is_first(accelerator))
         yield report
         if stopping:
             return

@@ -19,16 +19,17 @@ from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.rollout import generate
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
-from r1vl_core.training.backward import MicroBatch, Score, Sums, add_gradient, choose_forward, cut
+from r1vl_core.training.adapters import without_adapters
+from r1vl_core.training.backward import MicroBatch, Score, Sums, add_gradient, choose_forward, cut, weightless
 from r1vl_core.training.checkpoint import Checkpoints, State
 from r1vl_core.training.groups import Group, Judge, judged_groups
 from r1vl_core.training.losses import StepSize
 from r1vl_core.training.order import Stream
-from r1vl_core.training.processes import gather_lists, sum_over_processes
+from r1vl_core.training.processes import gather_lists, missing, sum_over_processes
 from r1vl_core.training.run import run_steps
 from r1vl_core.training.sampling import Sampled, sample_groups
 from r1vl_core.training.schedule import share_of_peak
-from r1vl_core.training.trained import freeze_vision
+from r1vl_core.training.trained import choose_trained
 
 
 def train(
@@ -48,16 +49,18 @@ def train(
     """Train `policy` in place, one report a step; resumes from the newest whole checkpoint in `work_dir`.
 
     `get_prompt(i)` encodes the i-th of `num_questions`, `judge(i, text)` rewards a response to it. `reference` is the frozen warm-up
-    policy and may be None only when `settings.beta` is 0. `seed` decides the order of the questions and every sampled token.
+    policy and may be None when `settings.beta` is 0, or with `settings.lora`: it then is the policy without its adapters. `seed` decides
+    the order of the questions and every sampled token.
     `should_stop` is asked after every step: if true the state is saved and training returns. Reports of steps taken before a resume
     are not yielded again; `checkpoint.read_reports(work_dir)` has them all.
     """
     if num_questions == 0:
         raise ValueError("StepGRPO was given no questions; every question was rejected, or none has key steps")
+    if settings.lora:
+        reference = policy
     if settings.beta > 0 and reference is None:
         raise ValueError(f"stepgrpo.beta is {settings.beta}, which needs a reference policy; give one or set beta to 0")
-    if settings.freeze_vision:
-        freeze_vision(policy)
+    choose_trained(policy, settings, seed)
     run = Run(
         policy,
         reference if settings.beta > 0 else None,
@@ -131,7 +134,8 @@ def take_step(run: Run, step: int) -> Report:
         shared=run.score is score_shared,
         all_groups=all_groups,
     )
-    references = [reference_logprobs(run, batch) for batch in batches]
+    extra = missing_batches(run, batches)
+    references = [reference_logprobs(run, batch) for batch in (*batches, *extra)]
     clock.lap("reference")
 
     policy.model.train()
@@ -139,7 +143,8 @@ def take_step(run: Run, step: int) -> Report:
     updates, grad_norms = [], []
     old: list[Tensor | None] = [None] * len(batches)
     for _ in range(settings.num_updates):
-        sums, old = add_gradients(run, batches, references, old)
+        sums, old = add_gradients(run, batches, references[: len(batches)], old)
+        add_gradients(run, extra, references[len(batches) :], [None] * len(extra))
         optimizers.sum_gradients(policy.model, run.accelerator)
         grad_norms.append(optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm))
         updates.append(Sums(*sum_over_processes(astuple(sums), run.accelerator)))
@@ -185,12 +190,19 @@ def add_gradients(
     return sums, known
 
 
+def missing_batches(run: Run, batches: Sequence[MicroBatch]) -> list[MicroBatch]:
+    """As many micro-batches that weigh nothing as this process lacks: shards are gathered by all processes in step or not at all."""
+    num_missing = missing(len(batches), run.policy.model, run.accelerator)
+    return [weightless(run.policy, run.get_prompt(0))] * num_missing
+
+
 @torch.no_grad()
 def reference_logprobs(run: Run, batch: MicroBatch) -> Tensor | None:
     """Log-probabilities (N,) under the reference, at the same temperature; None when there is none."""
     if run.reference is None:
         return None
-    return run.score(run.reference, batch.prompts, batch.completions, run.settings.temperature).logprobs
+    with without_adapters(run.reference.model):
+        return run.score(run.reference, batch.prompts, batch.completions, run.settings.temperature).logprobs
 
 
 def summary(samples: Sequence[Sequence[dict[str, Any]]]) -> dict[str, float]:
