@@ -23,6 +23,12 @@ Hardening = Literal["none", "strict"]
 """Which definition of the rewards: the paper's, or the one that is harder to fool (`r1vl_core/reasoning/hardening.py`)."""
 
 
+Precision = Literal["auto", "fp32", "bf16"]
+
+Schedule = Literal["cosine", "linear", "constant"]
+"""The learning rate's way after it has risen (`r1vl_core/training/schedule.py`)."""
+
+
 class Dials(BaseModel):
     """A frozen group of settings that refuses unknown names."""
 
@@ -97,8 +103,23 @@ class Rewards(Dials):
     copies, repeats or pads has no StepRVR (r1vl_core/reasoning/hardening.py); `r1vl audit-rewards` measures what each can be fooled by."""
 
 
+class Lora(Dials):
+    """Low-rank adapters on the language model, trained in place of all weights (arXiv 2106.09685); needs the extra `r1vl[lora]`."""
+
+    rank: int = Field(16, ge=1)
+    """Rank r of an adapter."""
+    alpha: float = Field(32.0, gt=0)
+    """An adapter's output counts alpha / rank times."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of an adapter's inputs dropped while training; not for StepGRPO, whose log-probabilities must be those sampled from."""
+    target_modules: tuple[str, ...] = Field(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), min_length=1)
+    """Linear layers of the language model that get an adapter, by their last name."""
+
+
 class Warmup(Dials):
     """Supervised fine-tuning on the reference paths; the loss covers the path only."""
+
+    later = frozenset({"schedule", "lora"})
 
     num_epochs: float = Field(2.0, gt=0)
     """Passes over the curated questions."""
@@ -107,7 +128,9 @@ class Warmup(Dials):
     batch_size: int = Field(128, ge=1)
     """Questions an optimiser step."""
     learning_rate: float = Field(1e-5, gt=0)
-    """Peak learning rate; cosine decay to 0."""
+    """Peak learning rate."""
+    schedule: Schedule = "cosine"
+    """How the rate goes from its peak: cosine or linear to 0, or constant."""
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     """Share of the steps over which the rate rises from 0."""
     weight_decay: float = Field(0.0, ge=0)
@@ -116,6 +139,8 @@ class Warmup(Dials):
     """Gradient norm above which the gradient is scaled down."""
     freeze_vision: bool = False
     """Keep the vision tower and its projector as they are."""
+    lora: Lora | None = None
+    """Train adapters in place of all weights; the artifact holds the merged policy."""
     save_every: int = Field(50, ge=1)
     """Optimiser steps between checkpoints."""
 
@@ -123,8 +148,10 @@ class Warmup(Dials):
 class StepGRPO(Dials):
     """Step-wise group relative policy optimisation (arXiv 2503.12937)."""
 
-    later = frozenset({"probe_every", "eval_every", "keep", "max_kl", "min_reward", "stop_window", "reward_limit_s"})
-
+    later = frozenset(
+        {"probe_every", "eval_every", "keep", "max_kl", "min_reward", "stop_window", "reward_limit_s"}
+        | {"schedule", "warmup_ratio", "freeze_vision", "lora"}
+    )
     num_steps: int = Field(40, ge=1)
     """Training steps: each samples groups and makes num_updates updates from them."""
     questions_per_step: int = Field(16, ge=1)
@@ -154,11 +181,19 @@ class StepGRPO(Dials):
     refill_rounds: int = Field(0, ge=0)
     """Times, at most, that a step samples other questions in the place of those whose paths teach nothing (all advantages 0)."""
     learning_rate: float = Field(1e-6, gt=0)
-    """Initial learning rate; linear decay to 0."""
+    """Peak learning rate."""
+    schedule: Schedule = "linear"
+    """How the rate goes from its peak: cosine or linear to 0, or constant."""
+    warmup_ratio: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps over which the rate rises from 0."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW weight decay."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradient norm above which the gradient is scaled down."""
+    freeze_vision: bool = False
+    """Keep the vision tower and its projector as they are."""
+    lora: Lora | None = None
+    """Train adapters in place of all weights; the reference is the policy without them, the artifact holds the merged policy."""
     beta: float = Field(0.04, ge=0)
     """Weight of the KL penalty to the warm-up policy; 0 means no reference at all."""
     alpha: float = Field(0.1, ge=0)
@@ -194,6 +229,8 @@ class StepGRPO(Dials):
             raise ValueError('keep "best" goes by validation accuracy; set eval_every, or use "last"')
         if self.max_kl and not self.beta:
             raise ValueError(f"max_kl {self.max_kl} needs a reference to measure against, and beta is 0; raise beta or set max_kl to 0")
+        if self.lora and self.lora.dropout:
+            raise ValueError(f"lora.dropout {self.lora.dropout} would train other log-probabilities than were sampled from; use 0")
         return self
 
 
@@ -272,6 +309,11 @@ class Runtime(Dials):
     0: 2,048 on a CPU, where its caches decide, 16,384 on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of training and evaluation."""
+    precision: Precision = "auto"
+    """Arithmetic of every forward, over fp32 weights: bf16 by autocast, or fp32. auto: bf16 on a GPU that has it, else fp32. Like the
+    device it decides how finely a result is rounded, not which it is."""
+    gradient_checkpointing: bool = False
+    """Compute each layer's inside again in the backward pass instead of keeping it: less memory, more time, the same result."""
     accelerate_config: Path | None = None
     """An accelerate configuration file for several GPUs or machines."""
     launcher: Literal["accelerate", "torchrun"] = "accelerate"

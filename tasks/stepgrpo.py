@@ -85,8 +85,8 @@ def compute(work: Work) -> None:
     from r1vl_core.training import stepgrpo
 
     preset, settings = work.preset, work.preset.stepgrpo
-    policy: Policy = work.policy(work.order["policy"])
-    reference = work.policy(work.order["policy"]) if settings.beta > 0 else None
+    policy: Policy = work.trainee(work.order["policy"])
+    reference = work.policy(work.order["policy"]) if settings.beta > 0 and not settings.lora else None
     questions = work.questions()
     for report in stepgrpo.train(
         policy,
@@ -103,8 +103,7 @@ def compute(work: Work) -> None:
         validation=validation_of(work, policy),
     ):
         write_report(report)
-    if work.is_first and not work.should_stop():
-        policy.save(work.out / POLICY)
+    work.export(policy, POLICY)
 
 
 def validation_of(work: Work, policy: Policy) -> Validation | None:

@@ -18,13 +18,19 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from r1vl_core.config import Preset, Runtime
 from r1vl_core.data import database
 from r1vl_core.data.images import find_image, load_image
 from r1vl_core.policy.model import Policy, Prompt, choose_device, load_policy
+from r1vl_core.policy.precision import is_bf16
+from r1vl_core.policy.recompute import recompute_activations
+from r1vl_core.policy.sharding import shard
 from r1vl_core.records import Question, asked
+from r1vl_core.training.export import export
 from r1vl_core.training.memory import token_budget
+from r1vl_core.training.processes import any_process
 from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
 
@@ -67,21 +73,47 @@ class Work:
         self._stopping = True
 
     def policy(self, folder: str) -> Policy:
-        """The checkpoint in `folder`, fp32 weights, on this process's device."""
-        preset = self.preset
-        return load_policy(folder, prompt=preset.prompt, max_pixels=preset.max_pixels, device=str(self.accelerator.device))
+        """The checkpoint in `folder`, fp32 weights, on this process's device; in shards where the launcher's configuration says FSDP."""
+        preset, device = self.preset, str(self.accelerator.device)
+        sharded = _wants_shards()
+        policy = load_policy(
+            folder,
+            prompt=preset.prompt,
+            max_pixels=preset.max_pixels,
+            device="cpu" if sharded else device,  # the whole of it may be more than the device holds
+            precision=self.runtime.precision,
+        )
+        if sharded:
+            shard(policy.model, self.accelerator.device, self.accelerator.num_processes, gather_bf16=is_bf16(policy.precision, self.device))
+        return policy
+
+    def trainee(self, folder: str) -> Policy:
+        """The same, to be trained: with what the runtime says about memory."""
+        policy = self.policy(folder)
+        if self.runtime.gradient_checkpointing:
+            recompute_activations(policy)
+        return policy
+
+    def export(self, policy: Policy, name: str) -> None:
+        """Write the trained policy to the stage's output, unless training was asked to stop."""
+        if not any_process(self._stopping, self.accelerator):
+            export(policy, self.out / name, writes=self.is_first)
 
     def questions(self) -> list[Question]:
         """The questions of the database the order names."""
         return database.read_questions(Path(self.order["questions"]))
 
     def encode(self, policy: Policy, question: Question) -> Prompt:
-        """A question's prompt; its picture is read now."""
+        """A question's prompt; its picture is read now. Raises ValueError naming the question for a picture that cannot be."""
         root = Path(self.order["image_roots"][question.source])
-        image = load_image(find_image(root, question.image), self.preset.curate.max_image_pixels)
+        try:
+            image = load_image(find_image(root, question.image), self.preset.curate.max_image_pixels)
+        except ValueError as error:
+            raise ValueError(f"question {question.id}: its picture {root / question.image}: {error}") from None
         return policy.encode(question.id, asked(question.text, question.choices), image)
 
 
+@record  # torchrun's summary then holds the error of the process that failed first, whatever the others say while they go down with it
 def main(arguments: list[str]) -> int:
     """Carry out the order in the named file; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -107,6 +139,11 @@ def _computation(stage: str) -> Callable[[Work], None]:
     from importlib import import_module
 
     return import_module(ORDERS[stage]).compute  # type: ignore[no-any-return]
+
+
+def _wants_shards() -> bool:
+    """Whether accelerate was started with an FSDP configuration (infra/accelerate/fsdp2.yaml)."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 @contextmanager

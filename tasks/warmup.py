@@ -26,7 +26,7 @@ POLICY = "policy"
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """The curated questions, the start checkpoint and the settings that decide the weights."""
     settings = {
-        **preset.warmup.model_dump(mode="json", exclude={"save_every"}),
+        **preset.warmup.identity("save_every"),
         "model": digest_checkpoint(preset, inputs),
         "seed": preset.seed,
         "max_pixels": preset.max_pixels,
@@ -63,7 +63,7 @@ def compute(work: Work) -> None:
     """In the child: train and save."""
     from r1vl_core.training import warmup
 
-    preset, policy = work.preset, work.policy(work.order["policy"])
+    preset, policy = work.preset, work.trainee(work.order["policy"])
     questions = work.questions()
 
     def get_example(number: int) -> warmup.Example:
@@ -82,8 +82,7 @@ def compute(work: Work) -> None:
         should_stop=work.should_stop,
     ):
         write_report(report)
-    if work.is_first and not work.should_stop():
-        policy.save(work.out / POLICY)
+    work.export(policy, POLICY)
 
 
 STAGE = Stage("warmup", ("world", "curate"), recipe, build)

@@ -15,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from r1vl_core.policy.batch import Rows, pad_rows, prompt_positions
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.precision import is_bf16
+from r1vl_core.policy.sharding import in_forward
 from r1vl_core.policy.shared_prefix import pack_groups, packed_attention
 
 TILE_ELEMENTS = 2**25
@@ -32,6 +34,7 @@ class TokenScores(NamedTuple):
     is_top: Tensor
 
 
+@in_forward
 def score_rows(policy: Policy, rows: Rows, temperature: float = 1.0, *, mask_forbidden: bool = True) -> TokenScores:
     """Score the completion tokens of padded rows, in the rows' order."""
     with autocast(policy):
@@ -56,6 +59,7 @@ def score_dense(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequ
     return score_rows(policy, pad_rows(policy, repeated, positions, [tokens for group in groups for tokens in group]), temperature)
 
 
+@in_forward
 def score_shared(policy: Policy, prompts: Sequence[Prompt], groups: Sequence[Sequence[Tensor]], temperature: float) -> TokenScores:
     """The same scores with each prompt, its pictures included, computed once for its whole group."""
     packed = pack_groups(policy, prompts, groups)
@@ -118,8 +122,8 @@ def forbidden_tokens(policy: Policy) -> Tensor | None:
 
 
 def autocast(policy: Policy) -> torch.autocast:
-    """bf16 arithmetic over fp32 weights on a GPU; plain fp32 on a CPU."""
-    return torch.autocast(policy.device.type, dtype=torch.bfloat16, enabled=policy.device.type != "cpu")
+    """The policy's precision over fp32 weights, the same when sampling and when training; the head's output is taken to fp32 in any."""
+    return torch.autocast(policy.device.type, dtype=torch.bfloat16, enabled=is_bf16(policy.precision, policy.device.type))
 
 
 def _score_tile(head: Any, hidden: Tensor, targets: Tensor, temperature: float, forbidden: Tensor | None) -> TokenScores:

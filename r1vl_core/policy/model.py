@@ -8,7 +8,7 @@ processor by its PIL backend, so that tokens and pixels are the same with and wi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
 
+from r1vl_core.config import Precision
 from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.precision import check_precision
 from r1vl_core.prompts import render_prompt
 
 IGNORED_LABEL = -100
@@ -47,7 +49,7 @@ class Policy:
     """A model that answers, with all it takes to talk to it. `prompt` names the template in `r1vl_core.prompts`.
 
     `end_token_ids` are all tokens that end a response; `forbidden_token_ids` are placeholders a response must never hold (a
-    sampled image placeholder would crash the next forward).
+    sampled image placeholder would crash the next forward). `precision` is that of every forward (`r1vl_core/policy/precision.py`).
     """
 
     model: Any
@@ -58,6 +60,7 @@ class Policy:
     end_token_ids: tuple[int, ...]
     forbidden_token_ids: tuple[int, ...]
     pad_token_id: int
+    precision: Precision = "auto"
 
     @property
     def device(self) -> torch.device:
@@ -98,9 +101,12 @@ class Policy:
         """Number of tokens of a path, its end token included."""
         return len(self._plain_token_ids(path)) + 1
 
-    def save(self, folder: Path) -> None:
-        """Write weights (safetensors), tokenizer and image processor; `load_policy` and any Auto class read them back."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+    def save(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write weights (safetensors), tokenizer and image processor; `load_policy` and any Auto class read them back.
+
+        `weights` are written in place of the model's own, by their names in it.
+        """
+        self.model.save_pretrained(folder, safe_serialization=True, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
 
@@ -141,12 +147,14 @@ def load_policy(
     max_pixels: int,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    precision: Precision = "auto",
     weights: bool = True,
 ) -> Policy:
     """Load a checkpoint folder or hub name. Raises ValueError when it is no vision-language model or holds no safetensors.
 
     Without `weights` the model is an empty shell: enough to encode and to count tokens, at no cost in memory.
     """
+    check_precision(precision, device)
     name = str(bundled_checkpoint(checkpoint))
     config = _load_part(AutoConfig, name)
     if not hasattr(config, "vision_config") or not hasattr(config, "image_token_id"):
@@ -168,7 +176,7 @@ def load_policy(
             model = AutoModelForImageTextToText.from_config(config)
     tokenizer = _load_part(AutoTokenizer, name)
     image_processor = _load_part(AutoImageProcessor, name, backend="pil")
-    return make_policy(model, tokenizer, image_processor, prompt=prompt, max_pixels=max_pixels)
+    return replace(make_policy(model, tokenizer, image_processor, prompt=prompt, max_pixels=max_pixels), precision=precision)
 
 
 def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str, max_pixels: int) -> Policy:

@@ -18,6 +18,7 @@ from r1vl_core.policy.batch import pad_rows, prompt_positions
 from r1vl_core.policy.cache import GrowingCache
 from r1vl_core.policy.logprobs import autocast, forbidden_tokens, last_hidden, scaled_logits
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.sharding import whole
 from r1vl_core.policy.shared_decode import SharedCache
 from r1vl_core.policy.shared_prefix import SUPPORTED
 
@@ -60,20 +61,22 @@ def generate(
     its responses a part begins with. The policy's forbidden tokens are never produced.
     `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle.
     `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
+    A sharded policy is gathered for it: all processes call it equally often, be it without a prompt.
     """
     if temperature is not None and len(seeds) != len(prompts):
         raise ValueError(f"sampling needs a seed for each of {len(prompts)} prompts, given {len(seeds)}")
     rollouts: list[Rollout | None] = [None] * (len(prompts) * num_samples)
     shared = shared and policy.model.config.model_type in SUPPORTED
-    for indices in _decode_batches(prompts, num_samples, max_new_tokens, token_budget, shared=shared):
-        noise = None
-        if temperature is not None:
-            noise = _uniforms([seeds[index] for index in indices], range(first_sample, first_sample + num_samples), max_new_tokens)
-        some = [prompts[index] for index in indices]
-        cache = SharedCache() if shared else GrowingCache()
-        made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise)
-        for place, index in enumerate(indices):
-            rollouts[index * num_samples : (index + 1) * num_samples] = made[place * num_samples : (place + 1) * num_samples]
+    with whole(policy.model):
+        for indices in _decode_batches(prompts, num_samples, max_new_tokens, token_budget, shared=shared):
+            noise = None
+            if temperature is not None:
+                noise = _uniforms([seeds[index] for index in indices], range(first_sample, first_sample + num_samples), max_new_tokens)
+            some = [prompts[index] for index in indices]
+            cache = SharedCache() if shared else GrowingCache()
+            made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise)
+            for place, index in enumerate(indices):
+                rollouts[index * num_samples : (index + 1) * num_samples] = made[place * num_samples : (place + 1) * num_samples]
     return [rollout for rollout in rollouts if rollout is not None]
 
 

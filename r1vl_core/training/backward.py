@@ -132,6 +132,12 @@ def add_gradient(
     return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
 
 
+def weightless(policy: Policy, prompt: Prompt) -> MicroBatch:
+    """One path of one token that has no part in the loss: its gradient is exactly 0."""
+    nothing = torch.zeros(1, device=policy.device)
+    return MicroBatch([prompt], [[torch.tensor([policy.end_token_ids[0]])]], nothing, nothing, nothing)
+
+
 def fill(
     prompt_lengths: Sequence[int], path_lengths: Sequence[Sequence[int]], token_budget: int, *, shared: bool
 ) -> list[dict[int, list[int]]]:

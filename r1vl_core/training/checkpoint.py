@@ -1,7 +1,8 @@
 """Save and resume a training run: a checkpoint is whole or it is not there.
 
-A checkpoint folder `step-000040` holds `weights.safetensors`, `state.pt` (optimiser, data position, random states, our own values only,
-read with `weights_only=True`) and `whole.json` (the size of every file). It is written beside, flushed to disk and renamed.
+A checkpoint folder `step-000040` holds `weights.safetensors` (those that are trained), `state.pt` (optimiser, data position, random
+states, our own values only, read with `weights_only=True`) and `whole.json` (the size of every file). It is written beside, flushed to
+disk and renamed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from r1vl_core.policy.sharding import gathered_weights, sharded_like
 from r1vl_core.report import Report
 from r1vl_core.training.order import Stream
 
@@ -64,18 +67,25 @@ class Checkpoints:
         """The newest whole checkpoint, or None."""
         return next((path for path in reversed(self._all()) if _is_whole(path)), None)
 
-    def save(self, step: int, state: State) -> Path:
+    def save(self, step: int, state: State, *, writes: bool = True) -> Path:
         """Write the state after `step` steps and drop checkpoints beyond `keep`.
 
-        Raises OSError when it cannot be written (a full disk); older checkpoints are then as they were.
+        Where the model is sharded every process calls, for shards are gathered, and one `writes`: what is written does not depend on
+        how many processes there are. Raises OSError when it cannot be written (a full disk); older checkpoints are then as they were.
         """
         target = self.folder / f"step-{step:06d}"
+        weights, optimizer = _gathered(state, keep=writes)
+        if not writes:
+            return target
         partial = self.folder / f".partial-{step:06d}"
         for leftover in [*self.folder.glob(".partial-*"), target]:
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            _write(partial, {"format": FORMAT, "step": step, "run": self.run}, state)
+            save_file(weights, partial / _WEIGHTS)
+            values = {"optimizer": optimizer, "position": state.stream.position, "notes": state.notes, "random": _random_states()}
+            torch.save({"format": FORMAT, "step": step, "run": self.run, **values}, partial / _STATE)
+            _close(partial)
         except (OSError, RuntimeError, SafetensorError) as error:  # each writer has its own way to say that the disk is full
             shutil.rmtree(partial, ignore_errors=True)
             raise OSError(f"cannot write checkpoint {target}: {error}; make room and run again, it resumes where it last saved") from error
@@ -100,8 +110,8 @@ class Checkpoints:
         saved, weights = self._read(newest)
         _check_weights(newest / _WEIGHTS, weights, state.model)
         try:
-            state.optimizer.load_state_dict(saved["optimizer"])
-        except ValueError as error:
+            state.optimizer.load_state_dict(_as_held(saved["optimizer"], state.optimizer))
+        except (ValueError, IndexError) as error:
             raise ValueError(f"{newest}: holds the optimiser of another model ({error}); {_CURE}") from None
         _load_weights(weights, state.model)
         state.stream.position = saved["position"]
@@ -191,10 +201,29 @@ def flush_reports(folder: Path) -> None:
     _flush(folder / "reports.jsonl")
 
 
-def _write(folder: Path, header: dict[str, Any], state: State) -> None:
-    save_file({name: parameter.detach().contiguous() for name, parameter in state.model.named_parameters()}, folder / _WEIGHTS)
-    values = {"optimizer": state.optimizer.state_dict(), "position": state.stream.position, "random": _random_states()}
-    torch.save({**header, **values, "notes": state.notes}, folder / _STATE)
+def _gathered(state: State, *, keep: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Trained weights and optimiser state, whole; empty unless `keep`."""
+    weights = gathered_weights(_trained(state.model), keep=keep)
+    optimizer = state.optimizer.state_dict()
+    optimizer["state"] = {number: gathered_weights(values, keep=keep) for number, values in optimizer["state"].items()}
+    return {name: weight.contiguous() for name, weight in weights.items()}, optimizer
+
+
+def _as_held(optimizer_state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """A whole optimiser state as this process holds it: what has a parameter's shape is sharded as that parameter is."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    held = {
+        number: {
+            name: sharded_like(value, parameters[number]) if value.shape == parameters[number].shape else value
+            for name, value in values.items()
+        }
+        for number, values in optimizer_state["state"].items()
+    }
+    return {**optimizer_state, "state": held}
+
+
+def _close(folder: Path) -> None:
+    """Say which files there are and flush them: now it is whole."""
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     (folder / _WHOLE).write_text(json.dumps(sizes))
     for path in folder.iterdir():
@@ -210,18 +239,23 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _check_weights(path: Path, weights: dict[str, torch.Tensor], model: torch.nn.Module) -> None:
+def _check_weights(path: Path, weights: dict[str, Tensor], model: torch.nn.Module) -> None:
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in weights.items()}
-    wanted = {name: (tuple(parameter.shape), parameter.dtype) for name, parameter in model.named_parameters()}
+    wanted = {name: (tuple(parameter.shape), parameter.dtype) for name, parameter in _trained(model).items()}
     differing = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
     if differing:
         raise ValueError(f"{path}: holds the weights of another model ({differing[0]} differs); {_CURE}")
 
 
-def _load_weights(weights: dict[str, torch.Tensor], model: torch.nn.Module) -> None:
+def _load_weights(weights: dict[str, Tensor], model: torch.nn.Module) -> None:
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
+        for name, parameter in _trained(model).items():
+            parameter.copy_(sharded_like(weights[name], parameter))
+
+
+def _trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    # What is frozen comes from the policy a run starts from; with adapters that is all but a hundredth of it.
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def _random_states() -> dict[str, Any]:

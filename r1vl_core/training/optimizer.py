@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
+from r1vl_core.policy.sharding import gathered
 from r1vl_core.training.processes import num_processes
 
 
@@ -23,7 +25,10 @@ def sum_gradients(model: torch.nn.Module, accelerator: Any) -> None:
     """Sum gradients over processes. Each process divides its loss by the count of all, so the sum is what one process would have."""
     if num_processes(accelerator) == 1:
         return
-    trained = _with_gradients(model)
+    # What is in shards was summed in the backward pass; adapters, put into a sharded model, are whole in every process.
+    trained = [parameter for parameter in _with_gradients(model) if not isinstance(parameter, DTensor)]
+    if not trained:
+        return
     flat = torch.cat([parameter.grad.flatten() for parameter in trained if parameter.grad is not None])
     torch.distributed.all_reduce(flat)
     for parameter, summed in zip(trained, flat.split([parameter.numel() for parameter in trained]), strict=True):
@@ -36,7 +41,7 @@ def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, learning_ra
     Raises FloatingPointError when the norm is not finite: one more step would spoil every weight.
     """
     _with_gradients(model)
-    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm))
+    norm = float(gathered(torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)))
     if not torch.isfinite(torch.tensor(norm)):
         raise FloatingPointError(f"the gradient norm is {norm}; the last checkpoint is from before this step")
     for group in optimizer.param_groups:

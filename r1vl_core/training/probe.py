@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.sharding import whole
 from r1vl_core.training.backward import Score
 from r1vl_core.training.groups import Group
 from r1vl_core.training.processes import is_first, sum_over_processes
@@ -53,11 +54,12 @@ def image_gain(
     pairs = [(group, other) for at, group in enumerate(groups) if (other := _other_picture(policy, groups, at, others)) is not None]
     paths = [[max((torch.tensor(rollout.token_ids) for rollout in group.rollouts), key=len)] for group, _ in pairs]
     gain, num_tokens = 0.0, 0
-    if pairs:
-        forward = Forward(policy, score, room)
-        own = forward.logprobs(([group.prompt for group, _ in pairs], paths), temperature)
-        exchanged = forward.logprobs(([other for _, other in pairs], paths), temperature)
-        gain, num_tokens = float((own - exchanged).double().sum()), len(own)
+    with whole(policy.model):  # each process asks as many questions as it has
+        if pairs:
+            forward = Forward(policy, score, room)
+            own = forward.logprobs(([group.prompt for group, _ in pairs], paths), temperature)
+            exchanged = forward.logprobs(([other for _, other in pairs], paths), temperature)
+            gain, num_tokens = float((own - exchanged).double().sum()), len(own)
     gain, total = sum_over_processes([gain, num_tokens], accelerator)
     return {"image_gain": gain / total} if total else {}
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from r1vl_core.policy.sharding import is_sharded
+
 T = TypeVar("T")
 
 
@@ -48,6 +50,11 @@ def gather_lists(items: Sequence[T], accelerator: Any) -> list[T]:
     torch.distributed.all_gather_object(gathered, list(items))
     longest = max(len(part) for part in gathered)
     return [part[place] for place in range(longest) for part in gathered if place < len(part)]
+
+
+def missing(count: int, model: torch.nn.Module, accelerator: Any) -> int:
+    """By how many forwards this process is short of the one with most: a sharded model runs on all processes together."""
+    return max(gather_lists([count], accelerator)) - count if is_sharded(model) else 0
 
 
 def wait_for_all(accelerator: Any) -> None:

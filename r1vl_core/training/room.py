@@ -17,6 +17,7 @@ import torch
 
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.rollout import Rollout, generate
+from r1vl_core.policy.sharding import whole
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,6 +44,8 @@ class Limit:
     unit: str
     cure: str
     num_halved: int = 0
+    fixed: bool = False
+    """Not to be halved: a sharded forward is one of all processes, who would wait for the pieces of this one."""
 
     def halve(self, size: int, reason: str) -> None:
         """Something of this size did not fit: half of it is the limit from now on, unless the limit is lower already."""
@@ -70,10 +73,11 @@ class Room(NamedTuple):
         return self.tokens.num_halved + self.rows.num_halved
 
 
-def make_room(token_budget: int) -> Room:
+def make_room(token_budget: int, *, is_sharded: bool = False) -> Room:
     """The limits a run starts with."""
     cure = "lower stepgrpo.max_new_tokens or max_pixels, or use a device with more memory"
-    return Room(Limit(token_budget, "tokens in a micro-batch", cure), Limit(ALL_ROWS, "rows decoded", cure))
+    tokens = Limit(token_budget, "tokens in a micro-batch", f"lower R1VL_TOKEN_BUDGET, or {cure}" if is_sharded else cure, fixed=is_sharded)
+    return Room(tokens, Limit(ALL_ROWS, "rows decoded", cure))
 
 
 def in_pieces(
@@ -82,7 +86,8 @@ def in_pieces(
     """`compute` of every item, in order, of smaller pieces where memory runs out; the results of the pieces take the item's place.
 
     `split(item, n)` cuts an item into pieces of size n at most, or into one that is larger when it holds a single path. A compute that
-    raises GradientSpoiled has undone those before it, so they are computed again too. Raises ValueError when a single path does not fit.
+    raises GradientSpoiled has undone those before it, so they are computed again too. Raises ValueError when a single path does not fit,
+    or a limit that is fixed.
     """
     waiting, done = deque(items), list[T]()
     results: list[R] = []
@@ -98,6 +103,8 @@ def in_pieces(
         except torch.OutOfMemoryError as error:  # leaving this block lets go of the tensors that its traceback holds
             reason, spoiled = str(error).split("\n")[0], isinstance(error, GradientSpoiled)
         free()
+        if limit.fixed:
+            raise ValueError(f"out of memory, and a sharded policy cannot compute less at once by itself ({reason}); {limit.cure}")
         if len(split(item, size(item) // 2)) == 1:
             raise ValueError(f"not even one path fits into memory ({size(item):,} {limit.unit}; {reason}); {limit.cure}")
         limit.halve(size(item), reason)
@@ -146,7 +153,10 @@ def generate_in_room(
     seeds: Sequence[tuple[int, ...]] = (),
     shared: bool = True,
 ) -> list[Rollout]:
-    """`rollout.generate`, of fewer rows at once when memory is short: the same rollouts in the same order. Raises ValueError."""
+    """`rollout.generate`, of fewer rows at once when memory is short: the same rollouts in the same order. Raises ValueError.
+
+    A sharded policy is gathered for all of it: every process calls it equally often, be it without a prompt.
+    """
 
     def decode(rows: _Rows) -> list[Rollout]:
         return generate(
@@ -161,4 +171,5 @@ def generate_in_room(
         )
 
     everything = [_Rows(range(len(prompts)), 0, num_samples)] if prompts else []
-    return [rollout for part in in_pieces(everything, decode, room.rows, len, _Rows.split) for rollout in part]
+    with whole(policy.model):
+        return [rollout for part in in_pieces(everything, decode, room.rows, len, _Rows.split) for rollout in part]

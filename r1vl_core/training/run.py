@@ -34,8 +34,8 @@ def run_steps(
     if checkpoints and is_first(accelerator):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
         cut_reports(checkpoints.folder, first)
-        if state.notes.get("good_step") == 0 and checkpoints.newest() is None:
-            checkpoints.save(0, state)
+    if checkpoints and state.notes.get("good_step") == 0 and checkpoints.newest() is None:
+        checkpoints.save(0, state, writes=is_first(accelerator))
     wait_for_all(accelerator)
     memory = MemoryMeter(next(state.model.parameters()).device)
     for step in range(first, num_steps):
@@ -53,7 +53,8 @@ def run_steps(
             append_report(checkpoints.folder, report)
             if saving:
                 flush_reports(checkpoints.folder)
-                checkpoints.save(step + 1, state)
+        if checkpoints and saving:
+            checkpoints.save(step + 1, state, writes=is_first(accelerator))
         yield report
         if stopping:
             return

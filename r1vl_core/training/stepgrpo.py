@@ -15,22 +15,27 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import score_shared
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.sharding import is_sharded
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
 from r1vl_core.training import stopping
-from r1vl_core.training.backward import MicroBatch, Score, Sums, choose_forward, cut
+from r1vl_core.training.adapters import without_adapters
+from r1vl_core.training.backward import MicroBatch, Score, Sums, choose_forward, cut, weightless
 from r1vl_core.training.checkpoint import Checkpoints, State
 from r1vl_core.training.clock import Clock
 from r1vl_core.training.groups import Group, Judge, judged_groups
 from r1vl_core.training.losses import StepSize
 from r1vl_core.training.meters import utilisation, work_of_step
+from r1vl_core.training.metrics import counts, means, summary
 from r1vl_core.training.order import Stream, draw
 from r1vl_core.training.probe import image_gain, warn_if_blind
-from r1vl_core.training.processes import gather_lists, is_first, sum_over_processes, wait_for_all
+from r1vl_core.training.processes import gather_lists, is_first, missing, sum_over_processes, wait_for_all
 from r1vl_core.training.room import Room, generate_in_room, make_room
 from r1vl_core.training.run import run_steps
-from r1vl_core.training.sampling import Sampled, sample_groups
+from r1vl_core.training.sampling import sample_groups
+from r1vl_core.training.schedule import share_of_peak
 from r1vl_core.training.self_check import checked_ways
+from r1vl_core.training.trained import choose_trained
 from r1vl_core.training.validation import Validation, accuracy, note_accuracy
 from r1vl_core.training.work import Forward, Work
 
@@ -53,7 +58,8 @@ def train(
     """Train `policy` in place, one report a step; resumes from the newest whole checkpoint in `work_dir`.
 
     `get_prompt(i)` encodes the i-th of `num_questions`, `judge(i, text)` rewards a response to it. `reference` is the frozen warm-up
-    policy and may be None only when `settings.beta` is 0. `seed` decides the order of the questions and every sampled token.
+    policy and may be None when `settings.beta` is 0, or with `settings.lora`: it then is the policy without its adapters. `seed` decides
+    the order of the questions and every sampled token.
     `should_stop` is asked after every step: if true the state is saved and training returns. Reports of steps taken before a resume
     are not yielded again; `checkpoint.read_reports(work_dir)` has them all. A finished run leaves in `policy` the weights it hands on;
     where those are not the last (`settings.keep`, `max_kl`, `min_reward`), `work_dir` says which and why (`stopping.OUTCOME`).
@@ -62,12 +68,15 @@ def train(
     """
     if num_questions == 0:
         raise ValueError("StepGRPO was given no questions; every question was rejected, or none has key steps")
+    if settings.lora:
+        reference = policy
     if settings.beta > 0 and reference is None:
         raise ValueError(f"stepgrpo.beta is {settings.beta}, which needs a reference policy; give one or set beta to 0")
     if settings.eval_every and (validation is None or validation.num_questions == 0):
         raise ValueError(f"stepgrpo.eval_every is {settings.eval_every}, which needs validation questions; give some or set it to 0")
     if work_dir is None and (settings.keep == "best" or stopping.has_limits(settings)):
         raise ValueError("keeping a policy other than the last needs a work_dir for its checkpoints; give one")
+    choose_trained(policy, settings, seed)
     run = Run(
         policy,
         reference if settings.beta > 0 else None,
@@ -76,7 +85,7 @@ def train(
         Stream(num_questions, seed),
         settings,
         seed,
-        make_room(token_budget),
+        make_room(token_budget, is_sharded=is_sharded(policy.model)),
         accelerator,
         choose_forward(policy, settings.forward),
         optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay),
@@ -184,14 +193,18 @@ def take_step(run: Run, step: int) -> Report:
     gain = probe(run, step, sampled.mine)
     clock.lap("probe")
     forward = Forward(policy, run.score, run.room)
-    work = forward.with_references([Work(batch) for batch in batches], functools.partial(reference_logprobs, run))
+    own, extra = (
+        forward.with_references([Work(batch) for batch in some], functools.partial(reference_logprobs, run))
+        for some in (batches, missing_batches(run, batches))
+    )
     clock.lap("reference")
 
     policy.model.train()
-    rate = settings.learning_rate * (1 - step / settings.num_steps)
+    rate = settings.learning_rate * share_of_peak(settings.schedule, step, settings.num_steps, settings.warmup_ratio)
     updates, grad_norms = [], []
     for _ in range(settings.num_updates):
-        sums, work = forward.add_gradients(work, settings)
+        sums, own = forward.add_gradients(own, settings)
+        forward.add_gradients(extra, settings)
         optimizers.sum_gradients(policy.model, run.accelerator)
         grad_norms.append(optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm))
         updates.append(Sums(*sum_over_processes(astuple(sums), run.accelerator)))
@@ -245,61 +258,16 @@ def probe(run: Run, step: int, groups: Sequence[Group]) -> dict[str, float]:
     return gain
 
 
+def missing_batches(run: Run, batches: Sequence[MicroBatch]) -> list[MicroBatch]:
+    """As many micro-batches that weigh nothing as this process lacks: shards are gathered by all processes in step or not at all."""
+    num_missing = missing(len(batches), run.policy.model, run.accelerator)
+    return [weightless(run.policy, run.get_prompt(0))] * num_missing
+
+
 @torch.no_grad()
 def reference_logprobs(run: Run, batch: MicroBatch) -> Tensor | None:
     """Log-probabilities (N,) under the reference, at the same temperature; None when there is none."""
     if run.reference is None:
         return None
-    return run.score(run.reference, batch.prompts, batch.completions, run.settings.temperature).logprobs
-
-
-def summary(samples: Sequence[Sequence[dict[str, Any]]]) -> dict[str, float]:
-    """Means over all paths sampled in a step, those of groups that were replaced included: what the policy does, not what was picked.
-
-    `reward` is what the preset pays; `zero_variance` the share of groups in which every advantage is 0.
-    """
-    paths = [path for group in samples for path in group]
-    return {
-        "reward": fmean(path["paid"] for path in paths),
-        "step_rar": fmean(path["step_rar"] for path in paths),
-        "step_rvr": fmean(path["step_rvr"] for path in paths),
-        "k": fmean(path["k"] for path in paths),
-        "accuracy": fmean(path["verdict"] == "correct" for path in paths),
-        "unjudged": fmean(path["verdict"] in ("timeout", "error") for path in paths),
-        "zero_variance": fmean(not any(path["advantage"] or any(path["step_advantages"]) for path in group) for group in samples),
-        "mean_tokens": fmean(path["num_tokens"] for path in paths),
-        "truncated": fmean(path["truncated"] for path in paths),
-        "tokens": float(sum(path["num_tokens"] for path in paths)),
-    }
-
-
-def counts(sampled: Sampled, num_used: int) -> dict[str, float]:
-    """`groups_sampled`, refilled ones included; `groups_skipped` of them took no part in the update; `refill_rounds` were needed."""
-    return {
-        "groups_sampled": float(sampled.num_groups),
-        "groups_skipped": float(sampled.num_groups - num_used),
-        "refill_rounds": float(sampled.num_rounds - 1),
-    }
-
-
-def means(updates: Sequence[Sums]) -> dict[str, float]:
-    """Loss and KL of the first update, and means over the tokens scored in it, where the policy still is the one that sampled.
-
-    `entropy` is in nats; `logprob_gap` is the mean difference between a token's log-probability when drawn and when trained.
-    With more than one update, `clip_low` and `clip_high` are the shares of tokens that lost their gradient in the later ones.
-    """
-    first, later = updates[0], updates[1:]
-    num_tokens = max(1.0, first.num_tokens)
-    found = {
-        "loss": first.loss,
-        "kl": first.kl,
-        "kl_clamped": first.num_clamped / num_tokens,
-        "entropy": first.entropy / num_tokens,
-        "logprob_gap": first.gap / num_tokens,
-        "trained_tokens": first.num_tokens,
-    }
-    if later:
-        num_later = max(1.0, sum(sums.num_tokens for sums in later))
-        found["clip_low"] = sum(sums.num_clipped_low for sums in later) / num_later
-        found["clip_high"] = sum(sums.num_clipped_high for sums in later) / num_later
-    return found
+    with without_adapters(run.reference.model):
+        return run.score(run.reference, batch.prompts, batch.completions, run.settings.temperature).logprobs

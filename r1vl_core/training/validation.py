@@ -8,6 +8,7 @@ from typing import Any
 
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.sharding import whole
 from r1vl_core.training.groups import Judge, judged
 from r1vl_core.training.processes import my_share, sum_over_processes
 from r1vl_core.training.room import Room, generate_in_room
@@ -34,13 +35,14 @@ def accuracy(policy: Policy, validation: Validation, settings: StepGRPO, room: R
     policy.model.eval()
     mine = my_share(range(validation.num_questions), accelerator)
     num_right = 0
-    for start in range(0, len(mine), _WINDOW):
-        numbers = mine[start : start + _WINDOW]
-        prompts = [validation.get_prompt(number) for number in numbers]
-        rollouts = generate_in_room(room, policy, prompts, max_new_tokens=settings.max_new_tokens, shared=shared_decode)
-        for number, rollout in zip(numbers, rollouts, strict=True):
-            text = policy.decode(rollout.token_ids)
-            num_right += judged(validation.judge, number, rollout.question_id, text, settings.reward_limit_s).verdict == "correct"
+    with whole(policy.model):  # each process answers as many windows as its share has
+        for start in range(0, len(mine), _WINDOW):
+            numbers = mine[start : start + _WINDOW]
+            prompts = [validation.get_prompt(number) for number in numbers]
+            rollouts = generate_in_room(room, policy, prompts, max_new_tokens=settings.max_new_tokens, shared=shared_decode)
+            for number, rollout in zip(numbers, rollouts, strict=True):
+                text = policy.decode(rollout.token_ids)
+                num_right += judged(validation.judge, number, rollout.question_id, text, settings.reward_limit_s).verdict == "correct"
     return sum_over_processes([float(num_right)], accelerator)[0] / validation.num_questions
 
 

@@ -13,15 +13,18 @@ from torch import Tensor
 
 from r1vl_core.config import Warmup
 from r1vl_core.policy.batch import pad_rows, prompt_positions, split_by_budget
-from r1vl_core.policy.logprobs import score_rows
+from r1vl_core.policy.logprobs import TokenScores, score_rows
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
+from r1vl_core.training.adapters import seed_dropout
 from r1vl_core.training.checkpoint import Checkpoints, State
 from r1vl_core.training.meters import flops_of_group, sizes_of, utilisation
 from r1vl_core.training.order import Stream, subset
-from r1vl_core.training.processes import my_share, sum_over_processes
+from r1vl_core.training.processes import missing, my_share, sum_over_processes
 from r1vl_core.training.run import run_steps
+from r1vl_core.training.schedule import share_of_peak
+from r1vl_core.training.trained import choose_trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,7 @@ def train(
     used = subset(num_examples, settings.max_questions, seed=seed)
     num_drawn = max(1, round(settings.num_epochs * len(used)))
     num_steps = math.ceil(num_drawn / settings.batch_size)
-    if settings.freeze_vision:
-        policy.model.model.visual.requires_grad_(False)
+    choose_trained(policy, settings, seed)
     optimizer = optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay)
     stream = Stream(len(used), seed)
 
@@ -72,8 +74,9 @@ def train(
         started = time.monotonic()
         drawn = stream.take(min(settings.batch_size, num_drawn - step * settings.batch_size))
         batch = [get_example(used[index]) for index in my_share(drawn, accelerator)]
-        rate = settings.learning_rate * cosine(step, num_steps, settings.warmup_ratio)
-        measured = backward(policy, batch, token_budget, accelerator)
+        seed_dropout(settings.lora, seed, step, 0 if accelerator is None else accelerator.process_index)
+        rate = settings.learning_rate * share_of_peak(settings.schedule, step, num_steps, settings.warmup_ratio)
+        measured = backward(policy, batch, token_budget, accelerator, get_example)
         grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
         seconds = time.monotonic() - started
         metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
@@ -81,7 +84,7 @@ def train(
         metrics |= utilisation(flops, seconds, policy.device)
         return Report(step + 1, num_steps, metrics)
 
-    run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.model_dump(exclude={"save_every"})}
+    run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.identity("save_every")}
     checkpoints = Checkpoints(work_dir, run) if work_dir else None
     policy.model.train()
     state = State(policy.model, optimizer, stream)
@@ -89,31 +92,38 @@ def train(
     policy.model.eval()
 
 
-def backward(policy: Policy, batch: Sequence[Example], token_budget: int, accelerator: Any = None) -> dict[str, float]:
-    """Add the gradient of the mean loss over the batch's path tokens; loss, token accuracy and token count of all processes."""
+def backward(
+    policy: Policy,
+    batch: Sequence[Example],
+    token_budget: int,
+    accelerator: Any = None,
+    get_example: Callable[[int], Example] | None = None,
+) -> dict[str, float]:
+    """Add the gradient of the mean loss over the batch's path tokens; loss, token accuracy and token count of all processes.
+
+    `get_example` is for a sharded policy, whose processes take equally many forwards: where one lacks some, it takes an example that
+    does not count.
+    """
     (num_tokens,) = sum_over_processes([float(sum(len(example.path) for example in batch))], accelerator)
+    micro_batches = [[batch[index] for index in indices] for indices in split_by_budget([len(one) for one in batch], token_budget)]
+    num_missing = missing(len(micro_batches), policy.model, accelerator)
     loss, num_right = 0.0, 0.0
-    for indices in split_by_budget([len(example) for example in batch], token_budget):
-        some = [batch[index] for index in indices]
-        prompts = [example.prompt for example in some]
-        rows = pad_rows(policy, prompts, [prompt_positions(policy, prompt) for prompt in prompts], [example.path for example in some])
-        scores = score_rows(policy, rows, mask_forbidden=False)
+    for some in micro_batches:
+        scores = score_examples(policy, some)
         part = -scores.logprobs.sum() / num_tokens
         part.backward()
         loss += part.item()
         num_right += scores.is_top.sum().item()
+    for _ in range(num_missing):
+        assert get_example is not None
+        (score_examples(policy, [get_example(0)]).logprobs.sum() * 0.0).backward()
     optimizers.sum_gradients(policy.model, accelerator)
     loss, num_right = sum_over_processes([loss, num_right], accelerator)
     return {"loss": loss, "token_accuracy": num_right / num_tokens, "tokens": num_tokens}
 
 
-def cosine(step: int, num_steps: int, warmup_ratio: float) -> float:
-    """Share of the peak learning rate at `step` (from 0): a linear rise, then a cosine down to 0 after the last step.
-
-    >>> [round(cosine(step, 4, 0.25), 2) for step in range(4)]
-    [1.0, 1.0, 0.75, 0.25]
-    """
-    num_rising = math.ceil(num_steps * warmup_ratio)
-    if step < num_rising:
-        return (step + 1) / num_rising
-    return 0.5 * (1 + math.cos(math.pi * (step - num_rising) / (num_steps - num_rising)))
+def score_examples(policy: Policy, examples: Sequence[Example]) -> TokenScores:
+    """Scores of all path tokens, example after example."""
+    prompts = [example.prompt for example in examples]
+    positions = [prompt_positions(policy, prompt) for prompt in prompts]
+    return score_rows(policy, pad_rows(policy, prompts, positions, [example.path for example in examples]), mask_forbidden=False)

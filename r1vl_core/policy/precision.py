@@ -1,0 +1,29 @@
+"""In which precision a policy computes: bf16 by autocast over fp32 weights, or fp32."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from r1vl_core.config import Precision
+
+
+def is_bf16(precision: Precision, device_type: str) -> bool:
+    """Whether forwards on a device of this type ("cpu", "cuda") compute in bf16; "auto" does on a GPU that has it.
+
+    >>> is_bf16("auto", "cpu"), is_bf16("bf16", "cpu")
+    (False, True)
+    """
+    return precision == "bf16" or (precision == "auto" and device_type == "cuda" and _gpu_has_bf16())
+
+
+def check_precision(precision: Precision, device: str) -> None:
+    """Raises ValueError for bf16 on a GPU that only emulates it."""
+    if precision == "bf16" and torch.device(device).type == "cuda" and not _gpu_has_bf16():
+        raise ValueError('precision "bf16" was asked for, but this GPU has no bf16 arithmetic; use "auto" or "fp32"')
+
+
+@functools.cache
+def _gpu_has_bf16() -> bool:
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -1,0 +1,135 @@
+"""Several training processes under the real launchers: sharded training, and the end of a job one of whose ranks dies."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from safetensors.torch import load_file
+
+from r1vl_core.config import Preset, Runtime, parse_preset
+from r1vl_core.data import database
+from r1vl_core.training.order import draw
+from tasks.launch import StageFailed
+from tasks.registry import STAGES
+from tasks.reports import read_reports
+from tasks.stages import StageEvent, bring_up_to_date
+from tasks.store import Store
+
+LIMIT_S = 60
+"""By then a job with a dead rank must be over."""
+
+SHARDED = """
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+num_machines: 1
+num_processes: 2
+machine_rank: 0
+mixed_precision: "no"
+use_cpu: true
+main_training_function: main
+rdzv_backend: static
+same_network: true
+fsdp_config:
+  fsdp_version: 2
+"""
+"""infra/accelerate/fsdp2.yaml for two processes without a GPU."""
+
+TWO = Runtime(num_workers=1, device="cpu", num_processes=2)
+
+
+def a_preset() -> Preset:
+    return parse_preset(
+        {
+            "name": "small",
+            "prompt": "plain",
+            "max_pixels": 200704,
+            "world": {"num_questions": 24, "num_heldout": 6, "seed": 5},
+            "warmup": {"num_epochs": 1.0, "batch_size": 6, "learning_rate": 1e-5, "save_every": 2},
+            "stepgrpo": {"num_steps": 2, "questions_per_step": 3, "group_size": 3, "max_new_tokens": 12, "save_every": 1},
+        },
+        "test",
+    )
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    bring_up_to_date("key_steps", STAGES, a_preset(), TWO, Store(root))
+    return root
+
+
+@pytest.fixture
+def store(curated: Path, tmp_path: Path) -> Store:
+    return Store(Path(shutil.copytree(curated, tmp_path / "root")))
+
+
+def trainers() -> dict[str, psutil.Process]:
+    """The training processes below this one, by rank."""
+    found = {}
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if child.cmdline()[1:4] == ["-u", "-m", "tasks.trainer"]:
+                found[child.environ()["RANK"]] = child
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_killed_rank_ends_the_job_and_is_named(store: Store, rank: str) -> None:
+    died: list[float] = []
+
+    def kill(event: StageEvent) -> None:
+        if event.report is not None and event.stage == "warmup" and not died:
+            os.kill(trainers()[rank].pid, signal.SIGKILL)
+            died.append(time.monotonic())
+
+    with pytest.raises(StageFailed, match=rf"rank\s*: {rank} .*(\n.*)*SIGKILL"):
+        bring_up_to_date("warmup", STAGES, a_preset(), TWO, store, on_event=kill)
+    assert time.monotonic() - died[0] < LIMIT_S
+    assert not trainers()
+
+
+def test_a_rank_that_fails_ends_the_job_with_its_error(store: Store) -> None:
+    """A picture is spoilt after curation, of the first question that the second rank draws: the only process to notice says which."""
+    started: list[float] = []
+    (database_file,) = store.root.glob("objects/curate/*/*.duckdb")
+    questions = database.read_questions(database_file)
+    unlucky = questions[draw(len(questions), 0, 2, seed=0)[1]]
+
+    def spoil(event: StageEvent) -> None:
+        if event.stage == "warmup" and event.kind == "building":
+            started.append(time.monotonic())
+            (picture,) = store.root.glob(f"objects/world/**/{unlucky.image}")
+            picture.write_bytes(bytes(picture.stat().st_size))
+
+    with pytest.raises(ValueError, match=f"question {re.escape(unlucky.id)}: its picture .*{re.escape(unlucky.image)}"):
+        bring_up_to_date("warmup", STAGES, a_preset(), TWO, store, on_event=spoil)
+    assert time.monotonic() - started[0] < LIMIT_S
+    assert not trainers()
+
+
+def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, curated: Path, tmp_path: Path) -> None:
+    (tmp_path / "fsdp2.yaml").write_text(SHARDED)
+    sharded = TWO.model_copy(update={"accelerate_config": tmp_path / "fsdp2.yaml"})
+    found = bring_up_to_date("stepgrpo", STAGES, a_preset(), sharded, store)
+    one = Store(Path(shutil.copytree(curated, tmp_path / "one")))
+    expected = bring_up_to_date("warmup", STAGES, a_preset(), TWO.model_copy(update={"num_processes": 1}), one)
+    mine, theirs = (load_file(results["warmup"].artifact.path / "policy" / "model.safetensors") for results in (expected, found))
+    assert mine.keys() == theirs.keys()
+    # AdamW divides a gradient by its own size: where one is near 0 its rounding becomes a share of the learning rate.
+    assert max(float((mine[name] - theirs[name]).abs().max()) for name in mine) < 1e-5
+    for before, after in zip(*(read_reports(results["warmup"].artifact.path) for results in (expected, found)), strict=True):
+        assert before.metrics["tokens"] == after.metrics["tokens"]
+        assert before.metrics["loss"] == pytest.approx(after.metrics["loss"], abs=1e-4)
+    first, second = read_reports(found["stepgrpo"].artifact.path)
+    assert first.metrics["kl"] == pytest.approx(0, abs=1e-9)
+    assert first.metrics["logprob_gap"] < 1e-5
+    assert second.metrics["kl"] >= 0
