@@ -44,7 +44,9 @@ def print_memory(runtime: Runtime, preset: Preset) -> None:
     for stage, estimate in found.stages.items():
         host = f", {_gib(estimate.host)} GiB of the host's to resume" if estimate.host else ""
         console.print(f"{stage}: {_gib(estimate.peak)} GiB at most{host}", highlight=False)
-    console.print(f"Activations are kept, none computed again. Libraries come on top. Shapes: {found.source}.", highlight=False)
+    if found.uncounted:
+        console.print(f"It takes less than this: {' and '.join(found.uncounted)}, which you set, is not counted here.", highlight=False)
+    console.print(f"On each GPU, activations kept, all weights trained. Libraries come on top. Shapes: {found.source}.", highlight=False)
 
 
 def _gib(num_bytes: int) -> str:

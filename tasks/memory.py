@@ -14,7 +14,9 @@ from tasks.checkpoints import NotFetched, find_checkpoint
 class MemoryPlan:
     """Estimates by stage, where the model's shapes came from, and for which device and micro-batch.
 
-    >>> MemoryPlan({}, "config.json of the checkpoint", "cuda", 16384).device
+    `uncounted` names what is set that takes less memory than is told here.
+
+    >>> MemoryPlan({}, "config.json of the checkpoint", "cuda", 16384, ("LoRA",)).device
     'cuda'
     """
 
@@ -22,6 +24,7 @@ class MemoryPlan:
     source: str
     device: str
     token_budget: int
+    uncounted: tuple[str, ...]
 
 
 def plan_memory(preset: Preset, runtime: Runtime) -> MemoryPlan:
@@ -39,4 +42,14 @@ def plan_memory(preset: Preset, runtime: Runtime) -> MemoryPlan:
         "warmup": memory.estimate_warmup(shapes, preset, device, budget),
         "stepgrpo": memory.estimate_stepgrpo(shapes, preset, device, budget),
     }
-    return MemoryPlan(stages, source, device, budget)
+    return MemoryPlan(stages, source, device, budget, _uncounted(preset, runtime))
+
+
+def _uncounted(preset: Preset, runtime: Runtime) -> tuple[str, ...]:
+    launch = runtime.accelerate_config
+    dials = {
+        "LoRA": preset.warmup.lora or preset.stepgrpo.lora,
+        "gradient checkpointing": runtime.gradient_checkpointing,
+        "sharding": launch and "fsdp" in launch.read_text(encoding="utf-8").lower(),
+    }
+    return tuple(name for name, is_set in dials.items() if is_set)

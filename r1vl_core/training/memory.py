@@ -2,7 +2,8 @@
 
 An estimate for the largest micro-batch a preset allows, by what the code keeps and for how long: fp32 weights, gradients and
 AdamW states, the reference, bf16 copies under autocast on a GPU, what each layer saves for its backward pass, tiles of logits, and
-keys and values while sampling. There is no gradient checkpointing; activations are kept. A test holds it to measured peaks.
+keys and values while sampling. All weights trained and held on one device, activations kept: LoRA, shards and gradient checkpointing take
+less, and are not counted. A test holds it to measured peaks.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def estimate_stepgrpo(shapes: Shapes, preset: Preset, device: str, token_budget:
     left = (token_budget - whole * (prompt + size * path) - prompt) // path
     more = max(0, min(size, max(left, int(whole == 0)))) if whole < questions else 0  # a part of one more group; a single path is never cut
     batch = Batch(whole + (more > 0), prompt, image, whole * size + more, path, shared=True)
-    update = update_parts(shapes, batch, device, frozen_vision=False, reference=settings.beta > 0)
+    update = update_parts(shapes, batch, device, frozen_vision=settings.freeze_vision, reference=settings.beta > 0)
     sampled = Batch(questions, prompt, image, questions * size, path, shared=True)
     return Estimate(update, rollout_parts(shapes, sampled, device, reference=settings.beta > 0), _host(shapes, device))
 

@@ -77,6 +77,13 @@ def test_memory_is_planned_offline_and_said_where_the_shapes_are_from(preset: st
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def test_what_a_memory_plan_does_not_count_is_named(tmp_path: Path) -> None:
+    adapters, sharded = ("--set", 'stepgrpo.lora={"rank": 8}'), "infra/accelerate/fsdp2.yaml"
+    dials = {"R1VL_GRADIENT_CHECKPOINTING": "1", "R1VL_ACCELERATE_CONFIG": sharded}
+    told = " ".join(r1vl("plan", "r1vl-2b", "--memory", *adapters, root=tmp_path, HF_HUB_OFFLINE="1", **dials).stdout.split())
+    assert "It takes less than this: LoRA and gradient checkpointing and sharding, which you set" in told
+
+
 def test_memory_of_a_model_nobody_knows_is_not_guessed(tmp_path: Path) -> None:
     other = ("plan", "r1vl-2b", "--memory", "--set", "model=r1vl-tests/unknown")
     done = r1vl(*other, root=tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
