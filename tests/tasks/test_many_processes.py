@@ -21,8 +21,6 @@ from tasks.reports import read_reports
 from tasks.stages import StageEvent, bring_up_to_date
 from tasks.store import Store
 
-"""By then a job with a dead rank must be over."""
-
 SHARDED = """
 compute_environment: LOCAL_MACHINE
 distributed_type: FSDP
