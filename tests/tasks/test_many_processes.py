@@ -38,6 +38,7 @@ fsdp_config:
 """infra/accelerate/fsdp2.yaml for two processes without a GPU."""
 
 TWO = Runtime(num_workers=1, device="cpu", num_processes=2)
+pytestmark = pytest.mark.timeout(600)  # several training processes in turn; on a busy machine most of it is their start
 
 
 def a_preset() -> Preset:
@@ -108,7 +109,6 @@ def test_a_rank_that_fails_ends_the_job_with_its_error(store: Store) -> None:
     assert not trainers()
 
 
-@pytest.mark.timeout(600)  # five training processes in turn; on a busy machine most of it is their start
 def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, curated: Path, tmp_path: Path) -> None:
     (tmp_path / "fsdp2.yaml").write_text(SHARDED)
     sharded = TWO.model_copy(update={"accelerate_config": tmp_path / "fsdp2.yaml"})

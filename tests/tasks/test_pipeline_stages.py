@@ -36,6 +36,7 @@ SMALL = {
     "report": {"num_groups": 4, "num_responses": 6},
 }
 RUNTIME = Runtime(num_workers=1, device="cpu")
+pytestmark = pytest.mark.timeout(600)  # whole pipelines, slow where other work keeps the processors busy
 
 
 def small_preset(**stepgrpo: float) -> Preset:
