@@ -117,12 +117,17 @@ class PrefectApi:
         return answer.json() if answer.content else None
 
     def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
-        """The server's answer; a server that says it is busy (SQLite was locked) is asked again for some seconds."""
+        """The server's answer; one that is busy (SQLite was locked) or hangs up is asked again for some seconds, one that is not there is
+        not."""
         for pause_s in (0.2, 0.5, 1.0, 2.0, 4.0, None):
             try:
                 answer = self._client.request(method, path, json=body)
             except httpx.HTTPError as error:
-                raise Unreachable(f"the Prefect server at {self.url} does not answer ({error}); start it with `r1vl up`") from None
+                if pause_s is None or isinstance(error, httpx.ConnectError):
+                    cure = "start it with `r1vl up`; a run under way goes on without it being watched"
+                    raise Unreachable(f"the Prefect server at {self.url} does not answer ({error}); {cure}") from None
+                time.sleep(pause_s)
+                continue
             if answer.status_code not in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS) or pause_s is None:
                 break
             time.sleep(pause_s)
