@@ -17,14 +17,14 @@ from typing import Any
 
 AIMS = {
     "rollout": ("r1vl_core.policy.rollout", "draw", "before"),
-    "rewards": ("r1vl_core.training.groups", "_judged", "before"),
+    "rewards": ("r1vl_core.training.groups", "judged", "before"),
     "forward": ("r1vl_core.policy.logprobs", "score_tokens", "before"),
     "backward": ("r1vl_core.policy.logprobs", "score_tokens", "after"),
     "before the optimiser's step": ("r1vl_core.training.optimizer", "_with_gradients", "after"),
     "after the optimiser's step": ("r1vl_core.training.optimizer", "update", "after"),
     "before the report": ("r1vl_core.training.run", "append_report", "before"),
     "weights written": ("r1vl_core.training.checkpoint", "save_file", "after"),
-    "checkpoint written, not renamed": ("r1vl_core.training.checkpoint", "_write", "after"),
+    "checkpoint written, not renamed": ("r1vl_core.training.checkpoint", "_close", "after"),
     "checkpoint renamed, old ones there": ("r1vl_core.training.checkpoint", "_is_whole", "before"),
     "checkpoint read": ("r1vl_core.training.checkpoint", "_load_weights", "after"),
     "reports cut": ("r1vl_core.training.run", "cut_reports", "after"),
