@@ -66,16 +66,8 @@ def train(
     Raises ValueError for settings that lack what they need, RuntimeError and ValueError for rewards (`groups.judged_groups`) and for a
     path too large for the memory.
     """
-    if num_questions == 0:
-        raise ValueError("StepGRPO was given no questions; every question was rejected, or none has key steps")
-    if settings.lora:
-        reference = policy
-    if settings.beta > 0 and reference is None:
-        raise ValueError(f"stepgrpo.beta is {settings.beta}, which needs a reference policy; give one or set beta to 0")
-    if settings.eval_every and (validation is None or validation.num_questions == 0):
-        raise ValueError(f"stepgrpo.eval_every is {settings.eval_every}, which needs validation questions; give some or set it to 0")
-    if work_dir is None and (settings.keep == "best" or stopping.has_limits(settings)):
-        raise ValueError("keeping a policy other than the last needs a work_dir for its checkpoints; give one")
+    reference = policy if settings.lora else reference
+    _refuse_what_is_lacking(settings, reference, validation, num_questions, work_dir)
     choose_trained(policy, settings, seed)
     run = Run(
         policy,
@@ -107,6 +99,19 @@ def train(
     if checkpoints:
         hand_on(run, checkpoints)
     policy.model.eval()
+
+
+def _refuse_what_is_lacking(
+    settings: StepGRPO, reference: Policy | None, validation: Validation | None, num_questions: int, work_dir: Path | None
+) -> None:
+    if num_questions == 0:
+        raise ValueError("StepGRPO was given no questions; every question was rejected, or none has key steps")
+    if settings.beta > 0 and reference is None:
+        raise ValueError(f"stepgrpo.beta is {settings.beta}, which needs a reference policy; give one or set beta to 0")
+    if settings.eval_every and (validation is None or validation.num_questions == 0):
+        raise ValueError(f"stepgrpo.eval_every is {settings.eval_every}, which needs validation questions; give some or set it to 0")
+    if work_dir is None and (settings.keep == "best" or stopping.has_limits(settings)):
+        raise ValueError("keeping a policy other than the last needs a work_dir for its checkpoints; give one")
 
 
 @dataclass(frozen=True, slots=True)
