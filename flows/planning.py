@@ -28,14 +28,15 @@ def print_memory(runtime: Runtime, preset: Preset) -> None:
     from tasks.memory import plan_memory  # torch comes with it
 
     found = plan_memory(preset, runtime)
-    where = "GPU" if found.device == "cuda" else "this process"
-    table = Table(title=f"preset {preset.name}: GiB of {where}, micro-batches of {found.token_budget} tokens", title_justify="left")
+    where = "each GPU" if found.machine.device == "cuda" else "each process" if found.machine.num_processes > 1 else "this process"
+    title = f"preset {preset.name}: GiB of {where}, micro-batches of {found.machine.token_budget} tokens"
+    table = Table(title=title, title_justify="left")
     columns = {"warm-up": found.stages["warmup"].update, "StepGRPO, update": found.stages["stepgrpo"].update}
     columns["StepGRPO, rollout"] = found.stages["stepgrpo"].rollout
     table.add_column("part")
     for name in columns:
         table.add_column(name, justify="right")
-    for part in dict.fromkeys(part for parts in columns.values() for part in parts):
+    for part in dict.fromkeys(part for parts in columns.values() for part, size in parts.items() if size):
         table.add_row(part, *(_gib(parts.get(part, 0)) for parts in columns.values()))
     table.add_section()
     table.add_row("together", *(_gib(sum(parts.values())) for parts in columns.values()))
@@ -44,9 +45,8 @@ def print_memory(runtime: Runtime, preset: Preset) -> None:
     for stage, estimate in found.stages.items():
         host = f", {_gib(estimate.host)} GiB of the host's to resume" if estimate.host else ""
         console.print(f"{stage}: {_gib(estimate.peak)} GiB at most{host}", highlight=False)
-    if found.uncounted:
-        console.print(f"It takes less than this: {' and '.join(found.uncounted)}, which you set, is not counted here.", highlight=False)
-    console.print(f"On each GPU, activations kept, all weights trained. Libraries come on top. Shapes: {found.source}.", highlight=False)
+    how = " and ".join(found.savings) + " counted" if found.savings else "all weights trained, activations kept"
+    console.print(f"With {how}. Libraries come on top. Shapes: {found.source}.", highlight=False)
 
 
 def _gib(num_bytes: int) -> str:

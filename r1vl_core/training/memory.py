@@ -2,22 +2,18 @@
 
 An estimate for the largest micro-batch a preset allows, by what the code keeps and for how long: fp32 weights, gradients and
 AdamW states, the reference, bf16 copies under autocast on a GPU, what each layer saves for its backward pass, tiles of logits, and
-keys and values while sampling. All weights trained and held on one device, activations kept: LoRA, shards and gradient checkpointing take
-less, and are not counted. A test holds it to measured peaks.
+keys and values while sampling; and what adapters, gradient checkpointing and shards leave of it. A test holds it to measured peaks.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, Qwen2VLConfig
-
-from r1vl_core.config import Preset
+from r1vl_core.config import Lora, Preset
 from r1vl_core.policy.logprobs import TILE_ELEMENTS
+from r1vl_core.training.shapes import Shapes
 
 CACHE_TOKENS = 2**18
 """Tokens held in the cache at once, at most (`policy.rollout.generate`)."""
@@ -25,37 +21,11 @@ TEXT_TOKENS = 256
 """Tokens of a question beside its picture, an assumption."""
 
 _FP32 = 4
+_BF16 = 2
 _TILES = 4
 """Tiles of logits alive at once: scaled, masked, their exponentials, and the gradient."""
-
-_QWEN2_VL = {
-    "Qwen/Qwen2-VL-2B-Instruct": {"hidden_size": 1536, "intermediate_size": 8960, "num_attention_heads": 12, "num_key_value_heads": 2},
-    "Qwen/Qwen2-VL-7B-Instruct": {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28, "num_key_value_heads": 4},
-}
-_VOCABULARY = {"Qwen/Qwen2-VL-2B-Instruct": (151936, True), "Qwen/Qwen2-VL-7B-Instruct": (152064, False)}
-"""Rows of the embedding, and whether the head shares it. Both tables: config.json of the checkpoints at huggingface.co/Qwen; both have 28
-layers and the vision tower that is the default of transformers' Qwen2VLVisionConfig (32 blocks of width 1280)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """The numbers of a model that memory depends on.
-
-    >>> known_shapes("Qwen/Qwen2-VL-2B-Instruct").num_weights
-    2208985600
-    """
-
-    num_weights: int
-    num_vision_weights: int
-    num_layers: int
-    hidden: int
-    intermediate: int
-    query: int
-    keys: int
-    vocabulary: int
-    vision_depth: int
-    vision_width: int
-    merge: int
+_GATHERED_LAYERS = 2
+"""Layers of a sharded model held whole at once: the one that is computed and the one fetched ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,122 +69,172 @@ class Estimate:
         return max(sum(self.update.values()), sum(self.rollout.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a process trains on: "cpu" or "cuda", tokens in a micro-batch, and what the runtime says about memory.
+
+    >>> Machine("cuda", 16384, num_processes=4, sharded=True).num_shards
+    4
+    """
+
+    device: str
+    token_budget: int
+    recompute: bool = False
+    num_processes: int = 1
+    sharded: bool = False
+
+    @property
+    def num_shards(self) -> int:
+        """Parts in which weights, gradients and optimiser states are held."""
+        return self.num_processes if self.sharded else 1
+
+    @property
+    def compute(self) -> int:
+        """Bytes of a number that is computed with."""
+        return _FP32 if self.device == "cpu" else _BF16
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Which weights a stage trains, and whether a reference stands beside the policy (with adapters it is the policy without them).
+
+    >>> Trained(lora=Lora(rank=16)).reference
+    False
+    """
+
+    frozen_vision: bool = False
+    reference: bool = False
+    lora: Lora | None = None
+
+    def num_weights(self, shapes: Shapes) -> int:
+        """How many are trained."""
+        if self.lora:
+            return adapter_weights(shapes, self.lora)
+        return shapes.num_weights - (shapes.num_vision_weights if self.frozen_vision else 0)
+
+
 def token_budget(device: str) -> int:
     """Tokens in one micro-batch, unless the runtime says otherwise: on a CPU its caches decide."""
     return 2048 if device == "cpu" else 16384
 
 
-def folder_shapes(folder: Path) -> Shapes:
-    """Of a checkpoint folder, from its config.json; no weights are read. Raises ValueError when it is none of a vision-language model."""
-    config = AutoConfig.from_pretrained(folder)
-    if not hasattr(config, "vision_config"):
-        raise ValueError(f"checkpoint {folder}: a {config.model_type} is not a vision-language model")
-    return shapes_of(config)
+def adapter_weights(shapes: Shapes, lora: Lora) -> int:
+    """Weights of the adapters of all layers: rank times what goes into and comes out of each layer they stand on.
+
+    Raises ValueError for a layer whose shape is not known.
+    """
+    hidden, inner = shapes.hidden, shapes.intermediate
+    sides = {
+        "q_proj": hidden + shapes.query,
+        "k_proj": hidden + shapes.keys,
+        "v_proj": hidden + shapes.keys,
+        "o_proj": shapes.query + hidden,
+        "gate_proj": hidden + inner,
+        "up_proj": hidden + inner,
+        "down_proj": inner + hidden,
+    }
+    if unknown := [name for name in lora.target_modules if name not in sides]:
+        raise ValueError(f"lora.target_modules: no linear layer {', '.join(unknown)}; there are {', '.join(sides)}")
+    return shapes.num_layers * lora.rank * sum(sides[name] for name in lora.target_modules)
 
 
-def known_shapes(name: str) -> Shapes:
-    """Of a hub checkpoint that is not at hand, from the numbers kept here. Raises ValueError for one whose numbers are not."""
-    if name not in _QWEN2_VL:
-        raise ValueError(f"model {name}: not at hand, and its shapes are known for {', '.join(_QWEN2_VL)} alone; download it first")
-    num_rows, tied = _VOCABULARY[name]
-    text = {**_QWEN2_VL[name], "num_hidden_layers": 28, "vocab_size": num_rows, "tie_word_embeddings": tied}
-    vision = {"hidden_size": text["hidden_size"]}
-    return shapes_of(Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied))
-
-
-def shapes_of(config: Any) -> Shapes:
-    """Counted on a model whose weights are never made."""
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
-    model.tie_weights()
-    text, vision = config.text_config, config.vision_config
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return Shapes(
-        num_weights=sum(parameter.numel() for parameter in model.parameters()),
-        num_vision_weights=sum(parameter.numel() for parameter in model.model.visual.parameters()),
-        num_layers=text.num_hidden_layers,
-        hidden=text.hidden_size,
-        intermediate=text.intermediate_size,
-        query=text.num_attention_heads * head_dim,
-        keys=text.num_key_value_heads * head_dim,
-        vocabulary=text.vocab_size,
-        vision_depth=vision.depth,
-        vision_width=getattr(vision, "embed_dim", None) or vision.hidden_size,
-        merge=vision.spatial_merge_size**2,
-    )
-
-
-def estimate_warmup(shapes: Shapes, preset: Preset, device: str, token_budget: int) -> Estimate:
+def estimate_warmup(shapes: Shapes, preset: Preset, machine: Machine) -> Estimate:
     """The largest micro-batch of warm-up: rows of a prompt with the longest path."""
     image, prompt = _prompt(shapes, preset)
     path, settings = preset.curate.max_path_tokens, preset.warmup
-    rows = max(1, min(settings.batch_size, token_budget // (prompt + path)))
-    frozen = settings.freeze_vision
-    update = update_parts(shapes, Batch(rows, prompt, image, rows, path, shared=False), device, frozen_vision=frozen, reference=False)
-    return Estimate(update, {}, _host(shapes, device))
+    rows = max(1, min(math.ceil(settings.batch_size / machine.num_processes), machine.token_budget // (prompt + path)))
+    trained = Trained(frozen_vision=settings.freeze_vision, lora=settings.lora)
+    return Estimate(
+        update_parts(shapes, Batch(rows, prompt, image, rows, path, shared=False), trained, machine), {}, _host(shapes, machine)
+    )
 
 
-def estimate_stepgrpo(shapes: Shapes, preset: Preset, device: str, token_budget: int) -> Estimate:
+def estimate_stepgrpo(shapes: Shapes, preset: Preset, machine: Machine) -> Estimate:
     """The largest micro-batch of StepGRPO, every path as long as it may be, and the rollouts of a step."""
     image, prompt = _prompt(shapes, preset)
     settings = preset.stepgrpo
-    path, size, questions = settings.max_new_tokens, settings.group_size, settings.questions_per_step
-    whole = min(questions, token_budget // (prompt + size * path))
-    left = (token_budget - whole * (prompt + size * path) - prompt) // path
+    path, size = settings.max_new_tokens, settings.group_size
+    questions = math.ceil(settings.questions_per_step / machine.num_processes)
+    group = prompt + size * path
+    whole = min(questions, machine.token_budget // group)
+    left = (machine.token_budget - whole * group - prompt) // path
     more = max(0, min(size, max(left, int(whole == 0)))) if whole < questions else 0  # a part of one more group; a single path is never cut
+    trained = Trained(settings.freeze_vision, settings.beta > 0 and settings.lora is None, settings.lora)
     batch = Batch(whole + (more > 0), prompt, image, whole * size + more, path, shared=True)
-    update = update_parts(shapes, batch, device, frozen_vision=settings.freeze_vision, reference=settings.beta > 0)
     sampled = Batch(questions, prompt, image, questions * size, path, shared=True)
-    return Estimate(update, rollout_parts(shapes, sampled, device, reference=settings.beta > 0), _host(shapes, device))
+    update, rollout = update_parts(shapes, batch, trained, machine), rollout_parts(shapes, sampled, trained, machine)
+    return Estimate(update, rollout, _host(shapes, machine))
 
 
-def update_parts(shapes: Shapes, batch: Batch, device: str, *, frozen_vision: bool, reference: bool) -> dict[str, int]:
+def update_parts(shapes: Shapes, batch: Batch, trained: Trained, machine: Machine) -> dict[str, int]:
     """Bytes by part at the peak of an update."""
-    num_trained = shapes.num_weights - (shapes.num_vision_weights if frozen_vision else 0)
+    gathered = shapes.num_outer_weights + _GATHERED_LAYERS * shapes.num_layer_weights if machine.sharded else 0
     return {
-        **_standing(shapes, device, num_trained, reference=reference),
-        "gradients": _FP32 * num_trained,
-        "activations": activation_bytes(shapes, batch, _compute_bytes(device), frozen_vision=frozen_vision),
-        "logits": _TILES * _FP32 * min(TILE_ELEMENTS, batch.num_paths * batch.path * shapes.vocabulary),
+        **_standing(shapes, trained, machine),
+        "gathered from shards": gathered * (machine.compute + _FP32),  # weights to compute with, gradients to sum
+        "gradients": _FP32 * trained.num_weights(shapes) // machine.num_shards,
+        **activation_parts(shapes, batch, trained, machine),
     }
 
 
-def rollout_parts(shapes: Shapes, batch: Batch, device: str, *, reference: bool) -> dict[str, int]:
+def rollout_parts(shapes: Shapes, batch: Batch, trained: Trained, machine: Machine) -> dict[str, int]:
     """Bytes by part while paths are sampled. Rotary positions leave keys in fp32."""
-    compute = _compute_bytes(device)
     cached = min(CACHE_TOKENS, batch.num_tokens)
     return {
-        **_standing(shapes, device, shapes.num_weights, reference=reference),
-        "keys and values": cached * shapes.num_layers * shapes.keys * (_FP32 + compute),
+        **_standing(shapes, trained, machine),
+        "gathered from shards": machine.compute * shapes.num_weights if machine.sharded else 0,
+        "keys and values": cached * shapes.num_layers * shapes.keys * (_FP32 + machine.compute),
         "reading prompts": batch.num_prompts * batch.prompt * (2 * shapes.intermediate + 6 * shapes.hidden) * _FP32,
         "logits": 5 * _FP32 * min(batch.num_paths, max(1, CACHE_TOKENS // batch.path)) * shapes.vocabulary,
     }
 
 
-def activation_bytes(shapes: Shapes, batch: Batch, compute: int, *, frozen_vision: bool) -> int:
-    """What the forward of a micro-batch keeps for its backward pass, and what that needs at once; `compute` is bytes a number.
+def activation_parts(shapes: Shapes, batch: Batch, trained: Trained, machine: Machine) -> dict[str, int]:
+    """What the forward of a micro-batch keeps for its backward pass, and what the logits take beside it.
 
-    A layer keeps, for each token: in fp32 the input of both norms and what they made of it (4 hidden); the inputs of its
-    projections (2 hidden), queries, keys, values, attention's output twice, and four of the MLP's width. A packed completion
-    also keeps the keys and values it saw, one for each query head.
+    Recomputed, a layer keeps its input alone, and what it computes with is there for one layer at a time, when the logits are gone.
     """
-    hidden, query, keys = shapes.hidden, shapes.query, shapes.keys
-    per_token = 4 * hidden * _FP32 + (2 * hidden + 3 * query + 2 * keys + 4 * shapes.intermediate) * compute
-    seen = batch.num_paths * (batch.prompt + batch.path) * 2 * query * compute if batch.shared else 0
-    language = shapes.num_layers * (batch.num_tokens * per_token + seen)
-    at_once = batch.num_tokens * 3 * shapes.intermediate * compute
+    logits = _TILES * _FP32 * min(TILE_ELEMENTS, batch.num_paths * batch.path * shapes.vocabulary)
     num_patches = batch.image * shapes.merge * (batch.num_prompts if batch.shared else batch.num_paths)
-    vision = 0 if frozen_vision else num_patches * shapes.vision_depth * shapes.vision_width * (2 * _FP32 + 19 * compute)
-    return language + at_once + vision
+    depth = 0 if trained.frozen_vision or trained.lora else shapes.vision_depth
+    layer, block = _layer_bytes(shapes, batch, trained, machine), num_patches * shapes.vision_width * (2 * _FP32 + 19 * machine.compute)
+    at_once = batch.num_tokens * 3 * shapes.intermediate * machine.compute
+    if not machine.recompute:
+        return {"activations": shapes.num_layers * layer + at_once + depth * block, "logits": logits}
+    inputs = _FP32 * (shapes.num_layers * batch.num_tokens * shapes.hidden + depth * num_patches * shapes.vision_width)
+    block_at_once = num_patches * 3 * 4 * shapes.vision_width * machine.compute
+    one_layer = max(layer + at_once, block + block_at_once if depth else block)  # a frozen tower is read all the same
+    return {"activations": inputs, "one layer": one_layer if one_layer >= logits else 0, "logits": logits if logits > one_layer else 0}
 
 
-def _standing(shapes: Shapes, device: str, num_trained: int, *, reference: bool) -> dict[str, int]:
-    """What is there in every phase."""
+def _layer_bytes(shapes: Shapes, batch: Batch, trained: Trained, machine: Machine) -> int:
+    """What one layer of the language model keeps.
+
+    For each token: in fp32 the input of both norms and what they made of it (4 hidden); the inputs of its projections (2 hidden),
+    queries, keys, values, attention's output twice, and four of the MLP's width. A packed completion also keeps the keys and values it
+    saw, one for each query head. A norm that is not trained keeps its input alone, a projection nothing, unless an adapter on it needs
+    its input.
+    """
+    hidden, query, keys, inner, compute = shapes.hidden, shapes.query, shapes.keys, shapes.intermediate, machine.compute
+    per_token = 4 * hidden * _FP32 + (2 * hidden + 3 * query + 2 * keys + 4 * inner) * compute
+    if trained.lora:
+        adapted = set(trained.lora.target_modules)
+        inputs = [({"q_proj", "k_proj", "v_proj"}, hidden), ({"o_proj"}, query), ({"gate_proj", "up_proj"}, hidden), ({"down_proj"}, inner)]
+        per_token -= sum(size for names, size in inputs if not names & adapted) * compute + 2 * hidden * _FP32
+        per_token += trained.lora.rank * len(adapted) * compute
+    seen = batch.num_paths * (batch.prompt + batch.path) * 2 * query * compute if batch.shared else 0
+    return batch.num_tokens * per_token + seen
+
+
+def _standing(shapes: Shapes, trained: Trained, machine: Machine) -> dict[str, int]:
+    """What is there in every phase. Shards travel in bf16 already, so that autocast copies nothing."""
+    num_trained = trained.num_weights(shapes)
     return {
-        "weights": _FP32 * shapes.num_weights,
-        "AdamW": 2 * _FP32 * num_trained,
-        "reference": _FP32 * shapes.num_weights if reference else 0,
-        "bf16 copies": 0 if device == "cpu" else 2 * shapes.num_weights,
+        "weights": _FP32 * shapes.num_weights // machine.num_shards,
+        "adapters": _FP32 * num_trained // machine.num_shards if trained.lora else 0,
+        "AdamW": 2 * _FP32 * num_trained // machine.num_shards,
+        "reference": _FP32 * shapes.num_weights // machine.num_shards if trained.reference else 0,
+        "bf16 copies": 0 if machine.device == "cpu" or machine.sharded else _BF16 * shapes.num_weights,
     }
 
 
@@ -224,10 +244,6 @@ def _prompt(shapes: Shapes, preset: Preset) -> tuple[int, int]:
     return image, min(preset.curate.max_prompt_tokens, image + TEXT_TOKENS)
 
 
-def _compute_bytes(device: str) -> int:
-    return _FP32 if device == "cpu" else 2
-
-
-def _host(shapes: Shapes, device: str) -> int:
-    """Beside a GPU: a checkpoint read back passes through the host whole, weights and optimiser."""
-    return 0 if device == "cpu" else 3 * _FP32 * shapes.num_weights
+def _host(shapes: Shapes, machine: Machine) -> int:
+    """Beside GPUs: a checkpoint read back passes through the host whole, weights and optimiser; a model to be sharded, once a process."""
+    return 0 if machine.device == "cpu" else max(3, machine.num_shards) * _FP32 * shapes.num_weights

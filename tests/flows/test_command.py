@@ -77,11 +77,18 @@ def test_memory_is_planned_offline_and_said_where_the_shapes_are_from(preset: st
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_what_a_memory_plan_does_not_count_is_named(tmp_path: Path) -> None:
-    adapters, sharded = ("--set", 'stepgrpo.lora={"rank": 8}'), "infra/accelerate/fsdp2.yaml"
-    dials = {"R1VL_GRADIENT_CHECKPOINTING": "1", "R1VL_ACCELERATE_CONFIG": sharded}
-    told = " ".join(r1vl("plan", "r1vl-2b", "--memory", *adapters, root=tmp_path, HF_HUB_OFFLINE="1", **dials).stdout.split())
-    assert "It takes less than this: LoRA and gradient checkpointing and sharding, which you set" in told
+def test_what_takes_memory_off_is_counted_and_named(tmp_path: Path) -> None:
+    def told(*more: str, **dials: str) -> str:
+        return " ".join(r1vl("plan", "r1vl-2b", "--memory", *more, root=tmp_path, HF_HUB_OFFLINE="1", **dials).stdout.split())
+
+    def peak(text: str) -> float:
+        return float(text.split("stepgrpo: ")[1].split()[0])
+
+    dials = {"R1VL_GRADIENT_CHECKPOINTING": "1", "R1VL_ACCELERATE_CONFIG": "infra/accelerate/fsdp2.yaml"}
+    plain, saving = told(), told("--set", 'stepgrpo.lora={"rank": 8}', **dials)
+    assert "With all weights trained, activations kept." in plain
+    assert "With adapters of rank 8 in StepGRPO and gradient checkpointing and shards on 4 devices counted." in saving
+    assert peak(saving) < peak(plain) / 4
 
 
 def test_memory_of_a_model_nobody_knows_is_not_guessed(tmp_path: Path) -> None:
