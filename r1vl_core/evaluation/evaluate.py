@@ -16,7 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 from r1vl_core.evaluation.statistics import PairedComparison, compare_paired, wilson_interval
 from r1vl_core.policy.model import Policy, Prompt
-from r1vl_core.policy.rollout import Rollout, generate
+from r1vl_core.policy.rollout import Rollout
+from r1vl_core.policy.room import generate_in_room, make_room
 from r1vl_core.reasoning import paths
 from r1vl_core.records import BenchmarkRow, ScoredResponse
 
@@ -46,16 +47,18 @@ def evaluate(
     """Answer every row greedily and yield the scored responses a batch at a time, the shortest prompts of a window first.
 
     A batch holds as many rows as fit `token_budget` with their prompt and `max_new_tokens` (one at least). What a row's response is
-    depends on no other row; neither does the order of the responses depend on the budget. Raises ValueError naming a row whose picture
+    depends on no other row; neither does the order of the responses depend on the budget. When memory
+    runs out fewer rows are answered at once. Raises ValueError naming a row whose picture
     cannot be decoded. `decode` opens a row's picture (`decode_image` unless given): training and evaluation should open pictures alike.
     """
     decode = decode or decode_image
+    room = make_room(token_budget, longest="evaluate.max_new_tokens")
     for window in _windows(rows):
         encoded = [(row, policy.encode(row.index, prompt_text(row), decode(row))) for row in window]
         encoded.sort(key=lambda pair: len(pair[1]))
         for batch in _within_budget(encoded, max_new_tokens, token_budget):
             prompts = [prompt for _, prompt in batch]
-            rollouts = generate(policy, prompts, max_new_tokens=max_new_tokens, token_budget=token_budget)
+            rollouts = generate_in_room(room, policy, prompts, max_new_tokens=max_new_tokens)
             rollout_of = {rollout.question_id: rollout for rollout in rollouts}
             yield tuple(_score(policy, row, rollout_of[row.index], judge) for row, _ in batch)
 

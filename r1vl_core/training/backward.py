@@ -12,6 +12,7 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import TokenScores, score_dense, score_shared
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import GradientSpoiled
 from r1vl_core.policy.shared_prefix import SUPPORTED
 from r1vl_core.training.groups import Group
 from r1vl_core.training.losses import (
@@ -24,7 +25,6 @@ from r1vl_core.training.losses import (
     k3,
     policy_gradient,
 )
-from r1vl_core.training.room import GradientSpoiled
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
 

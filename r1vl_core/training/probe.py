@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import Room
 from r1vl_core.policy.sharding import whole
 from r1vl_core.training.backward import Score
 from r1vl_core.training.groups import Group
 from r1vl_core.training.processes import is_first, sum_over_processes
-from r1vl_core.training.room import Room
 from r1vl_core.training.work import Forward
 
 NUM_QUESTIONS = 4

@@ -21,10 +21,10 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import autocast, score_dense, score_shared
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import Room, generate_in_room
 from r1vl_core.policy.shared_prefix import SUPPORTED
 from r1vl_core.training.backward import Score
 from r1vl_core.training.processes import any_process, is_first
-from r1vl_core.training.room import Room, generate_in_room
 from r1vl_core.training.work import Forward
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.03, torch.bfloat16: 0.15}

@@ -15,6 +15,7 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import score_shared
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import Room, generate_in_room, make_room
 from r1vl_core.policy.sharding import is_sharded
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
@@ -30,7 +31,6 @@ from r1vl_core.training.metrics import counts, means, summary
 from r1vl_core.training.order import Stream, draw
 from r1vl_core.training.probe import image_gain, warn_if_blind
 from r1vl_core.training.processes import gather_lists, is_first, missing, sum_over_processes, wait_for_all
-from r1vl_core.training.room import Room, generate_in_room, make_room
 from r1vl_core.training.run import run_steps
 from r1vl_core.training.sampling import sample_groups
 from r1vl_core.training.schedule import share_of_peak
@@ -77,7 +77,7 @@ def train(
         Stream(num_questions, seed),
         settings,
         seed,
-        make_room(token_budget, is_sharded=is_sharded(policy.model)),
+        make_room(token_budget, longest="stepgrpo.max_new_tokens", is_sharded=is_sharded(policy.model)),
         accelerator,
         choose_forward(policy, settings.forward),
         optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay),

@@ -8,10 +8,10 @@ from typing import Any
 
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import Room, generate_in_room
 from r1vl_core.policy.sharding import whole
 from r1vl_core.training.groups import Judge, judged
 from r1vl_core.training.processes import my_share, sum_over_processes
-from r1vl_core.training.room import Room, generate_in_room
 
 _WINDOW = 64
 """Questions encoded and answered together."""

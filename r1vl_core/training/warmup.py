@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from r1vl_core.config import Warmup
 from r1vl_core.policy.batch import pad_rows, prompt_positions, split_by_budget
 from r1vl_core.policy.logprobs import TokenScores, score_rows
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import GradientSpoiled, Limit, in_pieces, make_room
+from r1vl_core.policy.sharding import is_sharded
 from r1vl_core.report import Report
 from r1vl_core.training import optimizer as optimizers
 from r1vl_core.training.adapters import seed_dropout
@@ -69,6 +72,7 @@ def train(
     choose_trained(policy, settings, seed)
     optimizer = optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay)
     stream = Stream(len(used), seed)
+    tokens = make_room(token_budget, longest="curate.max_path_tokens", is_sharded=is_sharded(policy.model)).tokens
 
     def take_step(step: int) -> Report:
         started = time.monotonic()
@@ -76,7 +80,9 @@ def train(
         batch = [get_example(used[index]) for index in my_share(drawn, accelerator)]
         seed_dropout(settings.lora, seed, step, 0 if accelerator is None else accelerator.process_index)
         rate = settings.learning_rate * share_of_peak(settings.schedule, step, num_steps, settings.warmup_ratio)
-        measured = backward(policy, batch, token_budget, accelerator, get_example)
+        num_halved = tokens.num_halved
+        measured = backward(policy, batch, tokens, accelerator, get_example)
+        (measured["memory_halvings"],) = sum_over_processes([float(tokens.num_halved - num_halved)], accelerator)
         grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
         seconds = time.monotonic() - started
         metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
@@ -95,31 +101,51 @@ def train(
 def backward(
     policy: Policy,
     batch: Sequence[Example],
-    token_budget: int,
+    tokens: Limit,
     accelerator: Any = None,
     get_example: Callable[[int], Example] | None = None,
 ) -> dict[str, float]:
     """Add the gradient of the mean loss over the batch's path tokens; loss, token accuracy and token count of all processes.
 
-    `get_example` is for a sharded policy, whose processes take equally many forwards: where one lacks some, it takes an example that
-    does not count.
+    Micro-batches hold at most `tokens`, and less once memory has run out. `get_example` is for a sharded policy, whose processes take
+    equally many forwards: where one lacks some, it takes an example that does not count. Raises ValueError when one path does not fit.
     """
     (num_tokens,) = sum_over_processes([float(sum(len(example.path) for example in batch))], accelerator)
-    micro_batches = [[batch[index] for index in indices] for indices in split_by_budget([len(one) for one in batch], token_budget)]
+    micro_batches = split(batch, tokens.value)
     num_missing = missing(len(micro_batches), policy.model, accelerator)
-    loss, num_right = 0.0, 0.0
-    for some in micro_batches:
-        scores = score_examples(policy, some)
-        part = -scores.logprobs.sum() / num_tokens
-        part.backward()
-        loss += part.item()
-        num_right += scores.is_top.sum().item()
+    parts = in_pieces(micro_batches, lambda some: add_gradient(policy, some, num_tokens), tokens, padded_tokens, split)
     for _ in range(num_missing):
         assert get_example is not None
         (score_examples(policy, [get_example(0)]).logprobs.sum() * 0.0).backward()
     optimizers.sum_gradients(policy.model, accelerator)
-    loss, num_right = sum_over_processes([loss, num_right], accelerator)
+    sums = [sum(part[place] for part in parts) for place in (0, 1)]
+    loss, num_right = sum_over_processes(sums, accelerator)
     return {"loss": loss, "token_accuracy": num_right / num_tokens, "tokens": num_tokens}
+
+
+def add_gradient(policy: Policy, examples: Sequence[Example], num_tokens: float) -> tuple[float, float]:
+    """Add the gradient of some examples' part of a mean over `num_tokens`; that part, and how many tokens were the likeliest.
+
+    Raises GradientSpoiled, with the whole gradient cleared, when memory runs out in the backward pass.
+    """
+    scores = score_examples(policy, examples)
+    part = -scores.logprobs.sum() / num_tokens
+    try:
+        part.backward()
+    except torch.OutOfMemoryError as error:
+        policy.model.zero_grad(set_to_none=True)
+        raise GradientSpoiled(str(error)) from None
+    return part.item(), float(scores.is_top.sum())
+
+
+def split(examples: Sequence[Example], token_budget: int) -> list[list[Example]]:
+    """Micro-batches within the budget, the longest examples first; a single one is never cut."""
+    return [[examples[index] for index in indices] for indices in split_by_budget(list(map(len, examples)), token_budget)]
+
+
+def padded_tokens(examples: Sequence[Example]) -> int:
+    """Tokens that a forward of them computes."""
+    return len(examples) * max(map(len, examples))
 
 
 def score_examples(policy: Policy, examples: Sequence[Example]) -> TokenScores:

@@ -13,8 +13,8 @@ from torch import Tensor
 from r1vl_core.config import StepGRPO
 from r1vl_core.policy.logprobs import score_shared
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.room import Room, in_pieces
 from r1vl_core.training.backward import MicroBatch, Score, Sums, add_gradient, fill
-from r1vl_core.training.room import Room, in_pieces
 
 R = TypeVar("R")
 Paths = tuple[Sequence[Prompt], Sequence[Sequence[Tensor]]]

@@ -12,6 +12,7 @@ from r1vl_core.policy.model import Policy
 from r1vl_core.reasoning.paths import render
 from r1vl_core.records import BenchmarkRow, ScoredResponse
 from tests.core.tiny_policies import picture, tiny_policy
+from tests.core.training.test_room import short_of_memory
 
 PATH = render("A board.", "Add.", ["1 + 2 = 3"], "3")
 
@@ -38,6 +39,13 @@ def test_a_rows_response_depends_on_no_other_row() -> None:
     assert {response.index for response in together} == {row.index for row in rows}
     assert answers(policy, rows, token_budget=1) == together
     assert answers(policy, [rows[4]], token_budget=1) == [response for response in together if response.index == "r4"]
+
+
+def test_when_memory_is_short_fewer_rows_are_answered_at_once_with_the_same_answers(caplog: pytest.LogCaptureFixture) -> None:
+    rows = [benchmark_row(i) for i in range(6)]
+    expected = answers(tiny_policy(), rows, token_budget=10**6)
+    assert answers(short_of_memory(tiny_policy(), rows=2), rows, token_budget=10**6) == expected
+    assert any("out of memory" in record.getMessage() for record in caplog.records)
 
 
 def test_batches_keep_to_the_token_budget() -> None:

@@ -13,6 +13,7 @@ from r1vl_core.policy.logprobs import score_dense, score_shared
 from r1vl_core.policy.model import Policy
 from r1vl_core.policy.precision import is_bf16
 from r1vl_core.policy.recompute import recompute_activations
+from r1vl_core.policy.room import make_room
 from r1vl_core.training.backward import Score
 from r1vl_core.training.warmup import backward
 from tests.core.tiny_policies import ARCHITECTURES, tiny_policy
@@ -22,7 +23,7 @@ from tests.core.training.tiny_runs import ending_policy, run, some_groups, updat
 
 def warmed(policy: Policy) -> tuple[float, Tensor]:
     policy.model.train()
-    return backward(policy, some_examples(policy), token_budget=300)["loss"], gradient(policy)
+    return backward(policy, some_examples(policy), make_room(300, longest="").tokens)["loss"], gradient(policy)
 
 
 def reinforced(score: Score) -> Callable[[Policy], tuple[float, Tensor]]:

@@ -13,10 +13,10 @@ from r1vl_core.handwriting.world import make_item, written_path, written_questio
 from r1vl_core.policy.logprobs import score_dense, score_shared
 from r1vl_core.policy.model import Policy, load_policy
 from r1vl_core.policy.rollout import Rollout
+from r1vl_core.policy.room import make_room
 from r1vl_core.training.credit import Credit
 from r1vl_core.training.groups import Group
 from r1vl_core.training.probe import exchange, image_gain, warn_if_blind
-from r1vl_core.training.room import make_room
 from tests.core.tiny_policies import some_prompts, tiny_policy, with_images
 from tests.core.training.tiny_runs import ending_policy, run, some_groups, untimed, weights
 
@@ -46,7 +46,7 @@ def reference_groups(policy: Policy, num_questions: int) -> list[Group]:
 
 
 def gain_of(policy: Policy, groups: list[Group], score: object = score_shared) -> float:
-    found = image_gain(make_room(2048), score, policy, groups, list, temperature=1.0, accelerator=None)  # type: ignore[arg-type]
+    found = image_gain(make_room(2048, longest=""), score, policy, groups, list, temperature=1.0, accelerator=None)  # type: ignore[arg-type]
     return found["image_gain"]
 
 
@@ -107,9 +107,9 @@ def test_groups_with_one_picture_borrow_another_or_say_nothing() -> None:
     policy = ending_policy()
     group = some_groups(policy, 1)[0]
     options = {"temperature": 1.0, "accelerator": None}
-    assert image_gain(make_room(2048), score_shared, policy, [group, group], lambda: [group.prompt], **options) == {}  # type: ignore[arg-type]
+    assert image_gain(make_room(2048, longest=""), score_shared, policy, [group, group], lambda: [group.prompt], **options) == {}  # type: ignore[arg-type]
     other = some_prompts(policy, 2)[1]
-    found = image_gain(make_room(2048), score_shared, policy, [group], lambda: [group.prompt, other], **options)  # type: ignore[arg-type]
+    found = image_gain(make_room(2048, longest=""), score_shared, policy, [group], lambda: [group.prompt, other], **options)  # type: ignore[arg-type]
     assert found["image_gain"] != 0
 
 

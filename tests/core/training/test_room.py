@@ -10,11 +10,15 @@ import torch
 import torch.multiprocessing
 from accelerate import Accelerator
 
+from r1vl_core.config import Warmup
 from r1vl_core.policy.model import Policy
 from r1vl_core.policy.rollout import generate
-from r1vl_core.training.room import generate_in_room, make_room
-from tests.core.tiny_policies import some_prompts
+from r1vl_core.policy.room import generate_in_room, make_room
+from r1vl_core.report import Report
+from r1vl_core.training import warmup
+from tests.core.tiny_policies import some_prompts, tiny_policy
 from tests.core.training.test_processes import free_port
+from tests.core.training.test_warmup import some_examples
 from tests.core.training.tiny_runs import ending_policy, run
 
 STEPS: dict[str, Any] = {"num_steps": 2, "learning_rate": 5e-5, "num_updates": 2, "probe_every": 1}
@@ -103,7 +107,7 @@ def test_rollouts_of_fewer_rows_at_once_are_the_same_rollouts(rows: int) -> None
     prompts, seeds = some_prompts(policy, 4), [(3, index) for index in range(4)]
     sampling: dict[str, Any] = {"num_samples": 3, "temperature": 1.2, "max_new_tokens": 20}
     expected = generate(policy, prompts, seeds=seeds, **sampling)
-    room = make_room(2048)
+    room = make_room(2048, longest="")
     found = generate_in_room(room, short_of_memory(policy, rows=rows), prompts, seeds=seeds, **sampling)
     assert [(one.question_id, one.token_ids) for one in found] == [(one.question_id, one.token_ids) for one in expected]
     assert room.num_halved == {5: 2, 2: 3, 1: 3}[rows]
@@ -141,3 +145,23 @@ def test_a_process_that_halves_alone_stays_in_step_with_the_others(tmp_path: Pat
     for name, weight in expected.model.state_dict().items():
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], weight, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("limits", [{"tokens": 130}, {"backward": 130}], ids=["forward", "backward"])
+def test_warm_up_without_enough_memory_is_warm_up_with_a_small_budget(limits: dict[str, int], caplog: pytest.LogCaptureFixture) -> None:
+    def train(policy: Policy, token_budget: int) -> tuple[Policy, list[Report]]:
+        settings = Warmup(num_epochs=2, batch_size=4, learning_rate=5e-5)
+        options: dict[str, Any] = {"num_examples": 5, "settings": settings, "seed": 1, "token_budget": token_budget}
+        return policy, list(warmup.train(policy, some_examples(policy).__getitem__, **options))
+
+    expected, wanted = train(tiny_policy(), 130)
+    caplog.clear()
+    policy, reports = train(short_of_memory(tiny_policy(), **limits), 10_000)
+    assert_same(policy, expected)
+    for found, other in zip(reports, wanted, strict=True):
+        for name in ("loss", "token_accuracy", "tokens", "grad_norm"):
+            assert found.metrics[name] == pytest.approx(other.metrics[name], abs=1e-5), name
+    said = [record for record in caplog.records if "out of memory" in record.getMessage()]
+    assert len(said) == sum(report.metrics["memory_halvings"] for report in reports) > 0
+    with pytest.raises(ValueError, match=r"not even one path fits.*lower curate.max_path_tokens"):
+        train(short_of_memory(tiny_policy(), tokens=10), 10_000)

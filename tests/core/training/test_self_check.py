@@ -12,7 +12,7 @@ import torch
 
 from r1vl_core.policy.logprobs import score_dense, score_shared
 from r1vl_core.policy.model import Policy
-from r1vl_core.training.room import make_room
+from r1vl_core.policy.room import make_room
 from r1vl_core.training.self_check import Ways, checked_ways
 from tests.core.tiny_policies import ARCHITECTURES, some_prompts, tiny_policy
 from tests.core.training.tiny_runs import SETTINGS, ending_policy, run, untimed, weights
@@ -43,7 +43,7 @@ BREAKS: dict[str, Callable[[Policy], Policy]] = {"positions": ignoring_positions
 
 def ways_of(policy: Policy, notes: dict[str, Any], score: Any = score_shared) -> Ways:
     (prompt,) = some_prompts(policy, 1)
-    return checked_ways(notes, policy, lambda: prompt, score, make_room(2048), SETTINGS, seed=0, accelerator=None)
+    return checked_ways(notes, policy, lambda: prompt, score, make_room(2048, longest=""), SETTINGS, seed=0, accelerator=None)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

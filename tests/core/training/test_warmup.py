@@ -11,6 +11,7 @@ from torch import Tensor
 
 from r1vl_core.config import Warmup
 from r1vl_core.policy.model import Policy
+from r1vl_core.policy.room import make_room
 from r1vl_core.training.checkpoint import read_reports
 from r1vl_core.training.warmup import Example, backward, train
 from tests.core.tiny_policies import ARCHITECTURES, picture, some_prompts, tiny_policy
@@ -55,7 +56,7 @@ def test_loss_and_gradient_equal_the_models_own_loss_example_by_example(architec
     expected.backward()
     expected_gradient = gradient(policy)
     policy.model.zero_grad()
-    measured = backward(policy, examples, token_budget=200)
+    measured = backward(policy, examples, make_room(200, longest="").tokens)
     assert measured["loss"] == pytest.approx(float(expected.detach()), rel=1e-5)
     assert float((gradient(policy) - expected_gradient).norm() / expected_gradient.norm()) < 1e-5
 
@@ -63,11 +64,11 @@ def test_loss_and_gradient_equal_the_models_own_loss_example_by_example(architec
 def test_micro_batches_change_nothing() -> None:
     policy = tiny_policy()
     examples = some_examples(policy)
-    whole = backward(policy, examples, token_budget=10_000)
+    whole = backward(policy, examples, make_room(10_000, longest="").tokens)
     expected = gradient(policy)
     for examples_in_order, budget in ((examples, 1), (examples[::-1], 150)):
         policy.model.zero_grad()
-        found = backward(policy, examples_in_order, token_budget=budget)
+        found = backward(policy, examples_in_order, make_room(budget, longest="").tokens)
         assert found == pytest.approx(whole, rel=1e-5)
         assert float((gradient(policy) - expected).norm() / expected.norm()) < 1e-5
 

@@ -73,9 +73,9 @@ class Room(NamedTuple):
         return self.tokens.num_halved + self.rows.num_halved
 
 
-def make_room(token_budget: int, *, is_sharded: bool = False) -> Room:
-    """The limits a run starts with."""
-    cure = "lower stepgrpo.max_new_tokens or max_pixels, or use a device with more memory"
+def make_room(token_budget: int, *, longest: str, is_sharded: bool = False) -> Room:
+    """The limits a run starts with; `longest` names the setting that decides how long a path can be."""
+    cure = f"lower {longest} or max_pixels, or use a device with more memory"
     tokens = Limit(token_budget, "tokens in a micro-batch", f"lower R1VL_TOKEN_BUDGET, or {cure}" if is_sharded else cure, fixed=is_sharded)
     return Room(tokens, Limit(ALL_ROWS, "rows decoded", cure))
 
