@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -67,35 +68,69 @@ def train(
     if num_examples == 0:
         raise ValueError("warm-up was given no examples; every question was rejected, or the sources are empty")
     used = subset(num_examples, settings.max_questions, seed=seed)
-    num_drawn = max(1, round(settings.num_epochs * len(used)))
-    num_steps = math.ceil(num_drawn / settings.batch_size)
     choose_trained(policy, settings, seed)
-    optimizer = optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay)
-    stream = Stream(len(used), seed)
-    tokens = make_room(token_budget, longest="curate.max_path_tokens", is_sharded=is_sharded(policy.model)).tokens
-
-    def take_step(step: int) -> Report:
-        started = time.monotonic()
-        drawn = stream.take(min(settings.batch_size, num_drawn - step * settings.batch_size))
-        batch = [get_example(used[index]) for index in my_share(drawn, accelerator)]
-        seed_dropout(settings.lora, seed, step, 0 if accelerator is None else accelerator.process_index)
-        rate = settings.learning_rate * share_of_peak(settings.schedule, step, num_steps, settings.warmup_ratio)
-        num_halved = tokens.num_halved
-        measured = backward(policy, batch, tokens, accelerator, get_example)
-        (measured["memory_halvings"],) = sum_over_processes([float(tokens.num_halved - num_halved)], accelerator)
-        grad_norm = optimizers.update(policy.model, optimizer, rate, settings.max_grad_norm)
-        seconds = time.monotonic() - started
-        metrics = {**measured, "grad_norm": grad_norm, "learning_rate": rate, "seconds": seconds}
-        flops = 3 * sum(flops_of_group(sizes_of(policy), example.prompt, [len(example.path)]) for example in batch)
-        metrics |= utilisation(flops, seconds, policy.device)
-        return Report(step + 1, num_steps, metrics)
-
-    run = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.identity("save_every")}
-    checkpoints = Checkpoints(work_dir, run) if work_dir else None
+    run = Run(
+        policy,
+        lambda index: get_example(used[index]),
+        Stream(len(used), seed),
+        settings,
+        seed,
+        make_room(token_budget, longest="curate.max_path_tokens", is_sharded=is_sharded(policy.model)).tokens,
+        accelerator,
+        optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay),
+    )
+    identity = {"stage": "warmup", "seed": seed, "num_examples": num_examples, **settings.identity("save_every")}
+    checkpoints = Checkpoints(work_dir, identity) if work_dir else None
+    state = State(policy.model, run.optimizer, run.stream)
     policy.model.train()
-    state = State(policy.model, optimizer, stream)
-    yield from run_steps(take_step, num_steps, checkpoints, settings.save_every, state, accelerator, should_stop)
+    step = functools.partial(take_step, run)
+    yield from run_steps(step, run.num_steps, checkpoints, settings.save_every, state, accelerator, should_stop)
     policy.model.eval()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything a step needs, the same for all steps; only weights, optimiser, stream and, where memory is short, `tokens` change.
+
+    >>> Run.__slots__[:2]
+    ('policy', 'get_example')
+    """
+
+    policy: Policy
+    get_example: Callable[[int], Example]
+    stream: Stream
+    settings: Warmup
+    seed: int
+    tokens: Limit
+    accelerator: Any
+    optimizer: torch.optim.Optimizer
+
+    @property
+    def num_drawn(self) -> int:
+        """Examples drawn in all."""
+        return max(1, round(self.settings.num_epochs * self.stream.num_items))
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps, the last of which may draw fewer."""
+        return math.ceil(self.num_drawn / self.settings.batch_size)
+
+
+def take_step(run: Run, step: int) -> Report:
+    """Draw a batch, follow its gradient, and say what that came to."""
+    policy, settings, accelerator, started = run.policy, run.settings, run.accelerator, time.monotonic()
+    drawn = run.stream.take(min(settings.batch_size, run.num_drawn - step * settings.batch_size))
+    batch = [run.get_example(index) for index in my_share(drawn, accelerator)]
+    seed_dropout(settings.lora, run.seed, step, 0 if accelerator is None else accelerator.process_index)
+    rate = settings.learning_rate * share_of_peak(settings.schedule, step, run.num_steps, settings.warmup_ratio)
+    num_halved = run.tokens.num_halved
+    metrics = backward(policy, batch, run.tokens, accelerator, run.get_example)
+    (metrics["memory_halvings"],) = sum_over_processes([float(run.tokens.num_halved - num_halved)], accelerator)
+    metrics["grad_norm"] = optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm)
+    seconds = time.monotonic() - started
+    flops = 3 * sum(flops_of_group(sizes_of(policy), example.prompt, [len(example.path)]) for example in batch)
+    metrics |= {"learning_rate": rate, "seconds": seconds, **utilisation(flops, seconds, policy.device)}
+    return Report(step + 1, run.num_steps, metrics)
 
 
 def backward(
