@@ -17,6 +17,7 @@ from flows.processes import DidNotStart
 from flows.runtime import runtime_from
 from flows.scoring import FIELDS
 from r1vl_core.config import Hardening, Runtime, StageName
+from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
 
 app = typer.Typer(
     name="r1vl",
@@ -202,6 +203,23 @@ def reward(
     from flows.scoring import print_rewards
 
     print_rewards(questions, responses, as_json=as_json, alpha=alpha, hardening=hardening)
+
+
+@app.command()
+def score(
+    benchmark: Annotated[str, typer.Argument(help=f"One of {', '.join(BENCHMARKS)}.")],
+    data: Annotated[Path, typer.Option("--data", help="The benchmark's TSV.")],
+    responses: Annotated[Path, typer.Option("--responses", help='JSON lines {"index": …, "response": …}, the responses raw.')],
+    profile: Annotated[
+        Profile, typer.Option("--profile", help="VLMEvalKit of November 2024, of August 2026, or right by our own reading.")
+    ] = "paper",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    rows: Annotated[Path | None, typer.Option("--rows", help="Write each row's verdict to this file, as JSON lines.")] = None,
+) -> None:
+    """Score existing responses to a benchmark without a model or a judge: the published number, and every table behind it."""
+    from flows.benchmark_scores import print_score
+
+    print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows)
 
 
 @app.command()
