@@ -233,8 +233,8 @@ class Printed:
 def printed(answer: str, gold: str) -> Printed | Failure:
     """What latex2sympy2_extended makes of two LaTeX texts; nothing is evaluated. Never raises for any text.
 
-    >>> printed("\\boxed{32}", "\\frac{64}{2}")
-    Printed(answer='32', gold='64/2', close=True)
+    >>> printed("\\\\boxed{32}", "\\\\frac{64}{2}")
+    Printed(answer='32', gold='32', close=True)
     """
     reply = pool().ask({"task": "print", "answer": answer, "gold": gold})
     return reply if isinstance(reply, str) else Printed(reply["answer"], reply["gold"], reply["close"])

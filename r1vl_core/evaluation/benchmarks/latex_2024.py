@@ -256,12 +256,6 @@ class _Parser:
     def binomial(self) -> str:
         return _choose(self.braced(), self.braced())
 
-    def divisor(self) -> str:
-        return str(math.gcd(*self.arguments()))
-
-    def multiple(self) -> str:
-        return str(math.lcm(*self.arguments()))
-
     def arguments(self) -> list[int]:
         self.expect("(")
         found = [_whole(self.sum().text)]
@@ -276,8 +270,8 @@ _COMMANDS: dict[str, Callable[[_Parser], str]] = {
     "frac": _Parser.fraction,
     "sqrt": _Parser.root,
     "binom": _Parser.binomial,
-    "gcd": _Parser.divisor,
-    "lcm": _Parser.multiple,
+    "gcd": lambda parser: str(math.gcd(*parser.arguments())),
+    "lcm": lambda parser: str(math.lcm(*parser.arguments())),
 }
 
 

@@ -11,13 +11,16 @@ from r1vl_core.evaluation.benchmarks.latex_2024 import NoValueError, python_expr
 from r1vl_core.evaluation.benchmarks.rulings import Version
 from r1vl_core.reasoning.symbolic import printed
 
-MAX_CHARACTERS = 2_000
+MAX_CHARACTERS = 500
 """A longer text is not parsed, and has no value."""
 
+MAX_WORDS = 2
+"""A text with more words is prose: its letters would be variables, and it has no value."""
+
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
-_WORD = re.compile(r"[a-z_]\w*")
-_OWN_NAMES = frozenset({"a", "b"})
-"""The toolkit's variables of the two parsed expressions, gold and prediction."""
+_WORD = re.compile(r"(?<![\\a-z{])[a-z]{3,}")
+_POINTS = ((7.3819, 3.0467), (-2.6173, 11.9421))
+"""Values for the variables a and b, at which two formulas are compared: alike at both, they are the same formula."""
 
 
 def latex_equal(said: str, gold: str, version: Version, tolerance: float) -> bool:
@@ -28,7 +31,7 @@ def latex_equal(said: str, gold: str, version: Version, tolerance: float) -> boo
     """
     if _PLAIN.fullmatch(said) and _PLAIN.fullmatch(gold):
         return abs(float(said) - float(gold)) < tolerance
-    if max(len(said), len(gold)) > MAX_CHARACTERS:
+    if max(len(said), len(gold)) > MAX_CHARACTERS or len(_WORD.findall(said)) > MAX_WORDS:
         return False
     return _equal_2024(said, gold, tolerance) if version == "paper" else _equal_2026(said, gold, tolerance)
 
@@ -52,16 +55,20 @@ def _equal_2026(said: str, gold: str, tolerance: float) -> bool:
 
 
 def _same(said: str, gold: str, tolerance: float) -> bool:
-    """Do two printed expressions have values that close? The name a in one stands for the gold answer, as `eval` would find it."""
-    names = set(_WORD.findall(gold))
-    if names:
-        return names <= _OWN_NAMES and said == gold
+    """Are two printed expressions equal, as `eval` finds it where the toolkit calls it?
+
+    There the name a is the gold expression and b the prediction, so that each is evaluated with them in it: every number equals the gold
+    answer "b".
+    """
     try:
-        wanted: Any = arithmetic.value(gold)
-        found: Any = arithmetic.value(said, {"a": wanted})
-        return bool(abs(found - wanted) < tolerance)
+        return all(_difference(said, gold, dict(zip("ab", point, strict=True))) < tolerance for point in _POINTS)
     except (arithmetic.NotArithmeticError, TypeError, OverflowError):
         return False
+
+
+def _difference(said: str, gold: str, symbols: dict[str, Any]) -> float:
+    names = {"a": arithmetic.value(gold, symbols), "b": arithmetic.value(said, symbols)}
+    return float(abs(arithmetic.value(gold, names) - arithmetic.value(said, names)))
 
 
 def _has_value(text: str) -> bool:
