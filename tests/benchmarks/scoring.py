@@ -35,19 +35,19 @@ STEPS = (
     + "### Step 1: 3 + 4 = 7, so it goes on.\n" * 12
 )
 WRONG = [
-    "\\frac{17}{3}",
-    "12\\sqrt{5}",
-    "19",
-    "x = 23",
-    "17 cm",
-    "(2, 3)",
-    "\\boxed{29}",
+    "\\frac{#}{3}",
+    "12\\sqrt{#}",
+    "#",
+    "x = #",
+    "# cm",
+    "(#, 3)",
+    "\\boxed{#}",
     "No",
     "I cannot see that",
     "C",
-    "3\\pi",
-    "0.75",
-    "60^\\circ",
+    "#\\pi",
+    "0.#",
+    "#^\\circ",
 ]
 GIGABYTE = 1_000_000_000
 NUM_LARGE = 500
@@ -74,7 +74,7 @@ def responses(path: Path, rows: list[dict[str, str]]) -> Path:
     chance = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for number, cells in enumerate(rows):
-            answer = cells["answer"] if chance.random() < 0.5 else chance.choice(WRONG)
+            answer = cells["answer"] if chance.random() < 0.5 else chance.choice(WRONG).replace("#", str(chance.randrange(10**6)))
             text = STEPS + ("so it is " if chance.random() < 0.05 else "### The final answer is: ") + answer
             print(json.dumps({"index": cells.get("index", str(number)), "response": text}), file=file)
     return path
@@ -102,7 +102,8 @@ def main(profile: str) -> None:
             total += seconds
             print(f"{name:<16} {size:>6} {seconds:>8.1f} {peak:>6}", flush=True)
         print(f"{'all':<16} {sum(SIZES.values()):>6} {total:>8.1f}")
-        rows = [{**row("chartqa", number), "image": "A" * (GIGABYTE // NUM_LARGE)} for number in range(NUM_LARGE)]
+        picture = "A" * (GIGABYTE // NUM_LARGE)  # one object: what this process holds would count as the child's
+        rows = [{**row("chartqa", number), "image": picture} for number in range(NUM_LARGE)]
         data, given = write(Path(folder, "large.tsv"), rows), responses(Path(folder, "large.jsonl"), rows)
         seconds, peak = measure("chartqa", data, given, profile)
         print(f"{'chartqa, 1 GB':<16} {NUM_LARGE:>6} {seconds:>8.1f} {peak:>6}")
