@@ -54,19 +54,23 @@ class PlacedQuestion:
 
 def read_question_file(path: Path) -> list[PlacedQuestion]:
     """Questions of a DuckDB database of ours, or of JSON lines (or one JSON array) in our spelling or R1-VL-10K's, in the file's order.
+    "-" is the standard input, which holds no database.
 
     Our spelling: `id`, `question`, `answer`, `key_steps` (a list whose items are lists of forms, or single forms), and where there are
     any `choices` (letter to text) and `reference_path`. R1-VL-10K's: `problem`, `solution`, `key_steps`; without an `id` a record is
     called by its number, from 1. Raises ValueError naming file, line and cure for anything else, and for an id given twice.
     """
+    if str(path) == "-":
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:
+            return _placed("standard input", _records(file, "standard input"))
     _check_file(path, "questions")
     with path.open("rb") as file:  # once: a pipe's content is gone after the first reading
         if file.peek(_HEAD)[8:12] == b"DUCK":
             return _from_database(path)
-        return _placed(path, _records(file, str(path)))
+        return _placed(str(path), _records(file, str(path)))
 
 
-def _placed(path: Path, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQuestion]:
+def _placed(name: str, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQuestion]:
     placed: list[PlacedQuestion] = []
     places: dict[str, str] = {}
     for number, place, record in records:
@@ -82,7 +86,7 @@ def _placed(path: Path, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQ
         places[question.id] = place
         placed.append(PlacedQuestion(place, question))
     if not placed:
-        raise ValueError(f"{path}: holds no question; write one JSON object a line with id, question, answer and key_steps")
+        raise ValueError(f"{name}: holds no question; write one JSON object a line with id, question, answer and key_steps")
     return placed
 
 

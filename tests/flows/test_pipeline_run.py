@@ -163,7 +163,7 @@ def test_a_cancelled_run_ends_its_child_and_the_next_resumes(site: Site) -> None
     child.wait(timeout=15)
     run = site.finished(run_id)
     assert run["state_type"] == "CANCELLED"
-    assert examine(site.root, mend=False, deep=True) == []
+    assert examine(site.root, mend=False, deep=True).found == ()
 
     again = site.submit("warmup", overrides=overrides)
     assert site.finished(again)["message"] == "built warmup"
@@ -183,7 +183,7 @@ def test_cancelling_a_run_cancels_the_stage_it_placed_elsewhere(site: Site) -> N
     child.wait(timeout=15)
     assert site.finished(run_id)["state_type"] == "CANCELLED"
     assert site.finished(placed["id"])["state_type"] == "CANCELLED"
-    assert examine(site.root, mend=False, deep=True) == []
+    assert examine(site.root, mend=False, deep=True).found == ()
 
 
 def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(site: Site) -> None:
@@ -197,12 +197,12 @@ def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(s
     child.wait(timeout=15)
     assert site.api.flow_run(run_id)["state_type"] == "RUNNING"
 
-    found = "\n".join(examine(site.root, mend=True, deep=False))
+    found = "\n".join(finding.text for finding in examine(site.root, mend=True, deep=False).found)
     assert f"({run_id}) says Running, but its process is gone" in found
     assert "worker gpu is recorded as running, but its process is gone" in found
     assert "MLflow run" in found
     assert site.api.flow_run(run_id)["state_type"] == "CRASHED"
-    assert examine(site.root, mend=True, deep=False) == []
+    assert examine(site.root, mend=True, deep=False).found == ()
 
     before = servers.read_services(site.root)
     after = servers.up(site.root, pools=(servers.LOCAL_POOL, "gpu"), deployments=site.deployments)
