@@ -25,7 +25,7 @@ def print_answer(runtime: Runtime, question: str, image: Path, model: Path | Non
     try:
         picture = load_image(image, _MAX_PIXELS)
     except PictureError as error:
-        raise ValueError(f"picture {image}: {error.detail}; a PNG, JPEG or WEBP file is needed") from None
+        raise ValueError(f"picture {image}: {error.detail}") from None
     checkpoint, prompt_name, max_pixels = (model, *_DEFAULTS) if model else _latest_policy(runtime.root)
     prompt_name = prompt or prompt_name
     from r1vl_core.policy.model import load_policy
