@@ -71,7 +71,9 @@ def run(
     """Run the pipeline here and now, in this process; no server to set up."""
     runtime = _settle(root)
     overrides = parse_settings(settings or [])
-    choose(preset, overrides, seed)  # a mistake is told before anything starts
+    from flows.planning import look_over
+
+    look_over(choose(preset, overrides, seed), until)  # a mistake is told before anything starts
     from flows.here import run_here
 
     run_here(runtime.root, {"preset": preset, "overrides": overrides, "seed": seed, "until": until, "force": force})
@@ -90,7 +92,9 @@ def submit(
     runtime = _settle(root)
     overrides = parse_settings(settings or [])
     if preset is not None:
-        choose(preset, overrides, seed)  # a mistake is told before anything starts
+        from flows.planning import look_over
+
+        look_over(choose(preset, overrides, seed), None)  # a mistake is told before anything starts
         preset = str(Path(preset).resolve()) if is_file_name(preset) else preset  # the worker stands in another folder
     given: dict[str, Any] = {"preset": preset, "overrides": from_here(overrides), "seed": seed, "force": force}
     from flows.submitting import submit_and_follow
@@ -308,7 +312,8 @@ def main() -> None:
 
 
 def _said(problem: object, status: int) -> int:
-    print(f"r1vl: {' '.join(str(problem).split())}", file=sys.stderr)
+    for line in getattr(problem, "lines", (problem,)):  # several mistakes at once: see tasks/planning.py
+        print(f"r1vl: {' '.join(str(line).split())}", file=sys.stderr)
     return status
 
 
