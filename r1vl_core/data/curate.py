@@ -173,7 +173,7 @@ def _judge_text(record: RawRecord) -> _Candidate | Rejected:
     if (num_placeholders := record.user.count(IMAGE_PLACEHOLDER)) > 1:
         return _reject(record, "several_images", f"the text shows {num_placeholders} pictures, the record names one")
     if marks := paths.reflection_marks(record.assistant):
-        return _reject(record, "reflective", ", ".join(marks))
+        return _reject(record, "reflective", f"the path goes back on itself: {', '.join(marks)}")
     path = paths.parse(record.assistant)
     if path.defects and set(path.defects) <= {paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER}:
         return _reject(record, "no_answer", ", ".join(path.defects))

@@ -125,13 +125,13 @@ class Policy:
     def _prompt_token_ids(self, text: str, num_image_tokens: int) -> list[int]:
         content = [{"type": "image"}, {"type": "text", "text": self._harmless(render_prompt(self.prompt, question=text))}]
         chat = self.tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
-        token_ids = self.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        token_ids = self.tokenizer(chat, add_special_tokens=False, verbose=False)["input_ids"]
         image_token_id = self.model.config.image_token_id
         at = token_ids.index(image_token_id)
         return [*token_ids[:at], *[image_token_id] * num_image_tokens, *token_ids[at + 1 :]]
 
     def _plain_token_ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(self._harmless(text), add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(self._harmless(text), add_special_tokens=False, verbose=False)["input_ids"])
 
     def _harmless(self, text: str) -> str:
         # A data file must not be able to open a turn or add an image: special tokens spelled out in text lose their bar.
