@@ -66,7 +66,9 @@ def run(
     """Run the pipeline here and now, in this process. No server to set up."""
     runtime = _settle(root)
     overrides = parse_settings(settings or [])
-    choose(preset, overrides, seed, given_by="--set")  # a mistake is told before anything starts
+    from flows.planning import look_over
+
+    look_over(choose(preset, overrides, seed, given_by="--set"), until)  # a mistake is told before anything starts
     from flows.here import run_here
 
     run_here(runtime.root, {"preset": preset, "overrides": overrides, "seed": seed, "until": until, "force": force})
@@ -88,7 +90,9 @@ def submit(
     overrides = parse_settings(settings or [])
     check_keys(overrides, "--set")  # a mistake is told before anything starts
     if preset is not None:
-        choose(preset, overrides, seed, given_by="--set")
+        from flows.planning import look_over
+
+        look_over(choose(preset, overrides, seed, given_by="--set"), None)
         preset = str(Path(preset).resolve()) if is_file_name(preset) else preset  # the worker stands in another folder
     given: dict[str, Any] = {"preset": preset, "overrides": from_here(overrides), "seed": seed, "force": force}
     from flows.submitting import submit_and_follow

@@ -12,7 +12,7 @@ from r1vl_core.config import Preset, Runtime, StepGRPO
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.prompts import prompt_names
 from r1vl_core.reasoning import paths
-from tasks.store import Store
+from tasks.store import Artifact, Store
 
 _MAX_PIXELS = 50_000_000
 
@@ -41,8 +41,8 @@ def print_answer(runtime: Runtime, question: str, image: Path, model: Path | Non
     try:
         picture = load_image(image, _MAX_PIXELS)
     except PictureError as error:
-        raise ValueError(f"picture {image}: {error.detail}; a PNG, JPEG or WEBP file is needed") from None
-    answering = _given(model) if model else _made_last(runtime.root)
+        raise ValueError(f"picture {image}: {error.detail}") from None
+    answering = _given(model, runtime.root) if model else _made_last(runtime.root)
     with Console(stderr=True).status("loading the policy") as status:
         from transformers.utils.logging import disable_progress_bar
 
@@ -80,13 +80,19 @@ def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) ->
     console.print(Text(f"policy: {checkpoint}", style="dim"), soft_wrap=True)
 
 
-def _given(model: Path) -> _Answering:
-    """The checkpoint in a folder of the user's. A name of the hub's is refused: what is there has not been trained here."""
+def _given(model: Path, root: Path) -> _Answering:
+    """The checkpoint in a folder of the user's, or in the store, asked as it was trained then.
+
+    A name of the hub's is refused: what is there has not been trained here.
+    """
     folder = Path(bundled_checkpoint(model))
     if not folder.is_dir():
         raise ValueError(f"--model {model}: no such folder; give the folder of a checkpoint, or leave --model out for the policy made last")
     if not (folder / "config.json").is_file():
         raise ValueError(f"--model {model}: no checkpoint, for it holds no config.json; give the folder that does")
+    for artifact in Store(root).artifacts():
+        if artifact.path.resolve() == folder.resolve().parent:
+            return _trained_here(artifact, folder)
     preset, stepgrpo = Preset.model_fields, StepGRPO.model_fields
     return _Answering(folder, preset["prompt"].default, preset["max_pixels"].default, stepgrpo["max_new_tokens"].default)
 
@@ -96,7 +102,12 @@ def _made_last(root: Path) -> _Answering:
     artifact = Store(root).latest("stepgrpo")
     if artifact is None:
         raise ValueError(f"no trained policy under {root}; run the pipeline first (`r1vl run tiny`) or name a checkpoint with --model")
+    return _trained_here(artifact, artifact.path / str(artifact.notes["checkpoint"]))
+
+
+def _trained_here(artifact: Artifact, checkpoint: Path) -> _Answering:
+    """A policy of the store's, asked as it was trained."""
     (prompt,) = artifact.recipe.prompts
     settings = artifact.recipe.settings
-    checkpoint = artifact.path / str(artifact.notes["checkpoint"])
-    return _Answering(checkpoint, prompt, int(settings["max_pixels"]), int(settings["max_new_tokens"]))
+    longest = settings.get("max_new_tokens", StepGRPO.model_fields["max_new_tokens"].default)  # warm-up samples nothing
+    return _Answering(checkpoint, prompt, int(settings["max_pixels"]), int(longest))

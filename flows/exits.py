@@ -40,5 +40,6 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _said(problem: object, status: int) -> int:
-    print(f"r1vl: {' '.join(str(problem).split())}", file=sys.stderr)
+    for line in getattr(problem, "lines", (problem,)):  # several mistakes at once: see tasks/planning.py
+        print(f"r1vl: {' '.join(str(line).split())}", file=sys.stderr)
     return status

@@ -30,6 +30,7 @@ from flows.showing import Show
 from r1vl_core.config import STAGES as ALL_STAGES
 from r1vl_core.config import Preset, Runtime, StageName
 from tasks.launch import StageFailed, StageStopped
+from tasks.planning import check_inputs
 from tasks.stages import Stage, StageResult, flat, in_order, inputs_of, run_stage
 from tasks.store import Store
 from tasks.tracked_run import TrackedRun
@@ -81,6 +82,7 @@ def run_pipeline(stages: Mapping[str, Stage], order: Order) -> State[Any]:
         runtime = runtime_from()
         ready_root(runtime.root)
         preset = choose(order.preset, order.overrides, order.seed)
+        check_inputs(order.until or ALL_STAGES[-1], stages, preset)
         tracker = Tracker(runtime.root, os.environ.get("MLFLOW_TRACKING_URI"))
         with (
             leased(runtime.root, run_id),

@@ -16,12 +16,11 @@ from typing import IO, Any
 
 from r1vl_core.data.strict_json import decode, json_lines
 from r1vl_core.data.wording import split_wording
-from r1vl_core.reasoning.answers import read_gold
+from r1vl_core.reasoning.answers import check_gold
 from r1vl_core.reasoning.paths import parse
 from r1vl_core.records import Question
 
 _HEAD = 4096
-_LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
 
@@ -76,7 +75,7 @@ def _placed(name: str, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQu
     for number, place, record in records:
         try:
             question = read_question(record, number)
-            _check_gold(question)
+            check_gold(question.answer, question.choices)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
         if question.id in places:
@@ -236,18 +235,6 @@ def _records(file: BufferedReader, name: str) -> Iterator[tuple[int, str, Any]]:
         return
     for number, (place, record) in enumerate(json_lines(file, name), 1):
         yield number, place, record
-
-
-def _check_gold(question: Question) -> None:
-    """Refuse a letter that is none of the choices: no response could be right."""
-    letters = [letter.upper() for letter, _ in question.choices]
-    alone = _LETTER_ALONE.fullmatch(question.answer.strip())
-    if not alone or not letters or alone[1].upper() in letters:
-        return
-    if not read_gold(question.answer, question.choices).letters:  # a choice may have a letter for its text
-        raise ValueError(
-            f"answer {question.answer!r:.80} is none of the choices {', '.join(letters)}; correct the answer or add the choice"
-        )
 
 
 def _field(record: dict[str, Any], name: str) -> Any:

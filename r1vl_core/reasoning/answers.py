@@ -24,6 +24,7 @@ MAX_ANSWER_LENGTH = 1000
 """Characters; a longer answer (and longer than four times the gold one) is no answer but an essay, and wrong."""
 
 _MAX_COMPARISONS = 40
+_LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
 # A letter alone, or with a mark between it and its text: "C", "(C)", "option C", "C: 57". "A = 20", "F = ma" and "C major" are values.
 _LETTER_GOLD = re.compile(
@@ -94,6 +95,19 @@ def read_gold(gold: str, choices: tuple[tuple[str, str], ...]) -> Gold:
         return Gold(gold, expression, by_text[:1], known, table)
     letters = claim.letters[:1] if claim.rest else claim.letters
     return Gold(gold, expression, letters or by_text[:1], known, table)
+
+
+def check_gold(answer: str, choices: tuple[tuple[str, str], ...]) -> None:
+    """Raises ValueError for a gold letter that is none of the choices: no response could be right.
+
+    >>> check_gold("(b)", (("A", "12"), ("B", "15")))
+    """
+    letters = [letter.upper() for letter, _ in choices]
+    alone = _LETTER_ALONE.fullmatch(answer.strip())
+    if not alone or not letters or alone[1].upper() in letters:
+        return
+    if not read_gold(answer, choices).letters:  # a choice may have a letter for its text
+        raise ValueError(f"answer {answer!r:.80} is none of the choices {', '.join(letters)}; correct the answer or add the choice")
 
 
 def _lettered_gold(gold: str, expression: Expression) -> Gold:
