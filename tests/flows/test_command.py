@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -15,6 +16,9 @@ import pytest
 from PIL import Image
 
 from flows.__main__ import app
+from r1vl_core.policy.bundled import bundled_checkpoint
+from tasks.recipe import Recipe
+from tasks.store import Store
 
 
 @pytest.fixture
@@ -138,6 +142,19 @@ def test_ask_prints_an_answer_and_nothing_of_its_libraries(picture: Path, tmp_pa
     done = r1vl(*asked, root=tmp_path, HF_HUB_OFFLINE="1")
     assert (done.returncode, done.stderr) == (0, "")
     assert "policy: " in done.stdout
+
+
+def test_a_policy_of_the_store_is_asked_as_it_was_trained(picture: Path, tmp_path: Path) -> None:
+    def build(folder: Path) -> dict[str, str]:
+        shutil.copytree(bundled_checkpoint("r1vl-tiny"), folder / "policy")
+        return {"checkpoint": "policy"}
+
+    made = Store(tmp_path).put(Recipe("stepgrpo", 1, {"max_pixels": 200704, "max_new_tokens": 8}, prompts={"plain": "a digest"}), build)
+    named, last = (
+        r1vl("ask", "--image", str(picture), *which, "Read.", root=tmp_path) for which in (("--model", f"{made.path}/policy"), ())
+    )
+    assert (named.returncode, named.stdout) == (0, last.stdout)
+    assert "cut off after 8 tokens" in named.stdout
 
 
 def test_the_doctor_says_by_its_status_whether_anything_is_left_wrong(tmp_path: Path) -> None:
