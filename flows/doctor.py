@@ -22,7 +22,7 @@ def examine(root: Path, *, mend: bool, deep: bool) -> list[str]:
     """Everything found, a line each; with `mend`, mended as well. `deep` reads every byte of every artifact."""
     if not root.is_dir():
         return []
-    found = [*_lost_processes(mend), *_dead_servers(root, mend), *_store(root, mend, deep)]
+    found = [*_lost_processes(mend), *_left_of_servers(root, mend), *_dead_servers(root, mend), *_store(root, mend, deep)]
     services = servers.read_services(root)
     if not servers.is_up(root):
         return [*found, "the servers are down, so flow runs and MLflow runs were not looked at; `r1vl up` first, then again"]
@@ -75,6 +75,13 @@ def _lost_processes(mend: bool) -> Iterator[str]:
 def _dead_servers(root: Path, mend: bool) -> Iterator[str]:
     for name in servers.forget_dead(root) if mend else servers.dead(root):
         yield f"{name} is recorded as running, but its process is gone"
+
+
+def _left_of_servers(root: Path, mend: bool) -> Iterator[str]:
+    for process, name in servers.left_of_servers(root).items():
+        yield f"process {process.pid} is left of {name}, which was killed"
+    if mend:
+        servers.end_left_of_servers(root)
 
 
 def _store(root: Path, mend: bool, deep: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from flows import servers
+from flows.deploying import DEPLOYMENTS
 from flows.doctor import close_abandoned
 from flows.prefect_api import PrefectApi
 from flows.results import WRONG_INPUT, print_result, read_result
@@ -17,7 +18,7 @@ from flows.watch import RunView, follow
 FLOW = "r1vl"
 
 
-def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any], deployments: Path = servers.DEPLOYMENTS) -> int:
+def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any], deployments: Path = DEPLOYMENTS) -> int:
     """Run a deployment and follow it; the exit status: 0 completed, 2 the user's mistake, 1 anything else.
 
     Ctrl-C cancels the run. Raises ValueError for an unknown deployment or parameters that do not fit.

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from flows import servers
+from flows.deploying import DEPLOYMENTS
 from flows.doctor import examine
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
@@ -67,7 +68,7 @@ def wait_until(probe: Callable[[], T | bool | None]) -> T:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("a site") / "root"
-    table = yaml.safe_load(servers.DEPLOYMENTS.read_text())
+    table = yaml.safe_load(DEPLOYMENTS.read_text())
     for deployment in table["deployments"]:
         deployment["entrypoint"] = "tests/flows/tiny_flow.py:r1vl"
         deployment["parameters"]["preset"] = "r1vl-2b"
