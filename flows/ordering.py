@@ -84,7 +84,7 @@ def run_pipeline(stages: Mapping[str, Stage], order: Order) -> State[Any]:
         tracker = Tracker(runtime.root, os.environ.get("MLFLOW_TRACKING_URI"))
         with (
             leased(runtime.root, run_id),
-            tracker.start(f"{preset.name}: {order.until or 'all'}", tags=prefect_tags(run_id)) as parent,
+            tracker.start(flow_run.name, tags=prefect_tags(run_id)) as parent,
         ):
             parent.log_params(flat(preset.model_dump(mode="json")))
             walk = Walk(stages, order, preset, runtime, Store(runtime.root), tracker, parent, run_id)
