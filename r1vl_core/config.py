@@ -317,7 +317,7 @@ class Runtime(Dials):
     accelerate_config: Path | None = None
     """An accelerate configuration file for several GPUs or machines."""
     launcher: Literal["accelerate", "torchrun"] = "accelerate"
-    """Program that starts the training processes."""
+    """Program that starts several training processes; a single one needs none."""
 
 
 def load_preset(path: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Preset:
