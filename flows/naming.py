@@ -10,6 +10,9 @@ from prefect.runtime import flow_run
 
 from flows.choosing import choose
 
+_LONGEST = 60
+"""Characters of a name that say what is changed; all of it stands among the run's parameters."""
+
 
 def flow_run_name() -> str:
     """The name of the flow run under way; Prefect asks for it when the run begins."""
@@ -30,4 +33,5 @@ def run_name(parameters: Mapping[str, Any]) -> str:
     parts = [f"until {parameters['until']}"] if parameters.get("until") else []
     parts += [f"{name}={value}" for name, value in overrides.items()]
     parts += ["forced"] if parameters.get("force") else []
-    return f"{Path(preset).name.removesuffix('.toml')}{seed}" + (f": {', '.join(parts)}" if parts else "")
+    rest = f": {', '.join(parts)}" if parts else ""
+    return f"{Path(preset).name.removesuffix('.toml')}{seed}{rest if len(rest) <= _LONGEST else rest[: _LONGEST - 1] + '…'}"
