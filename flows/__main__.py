@@ -38,6 +38,9 @@ SeedOption = Annotated[
 UntilOption = Annotated[
     StageName | None, typer.Option("--until", help="Bring this stage up to date and stop.  [default: the whole pipeline]")
 ]
+RunArgument = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="A run's id or name.  [default: the newest that still goes, else the newest]")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Rebuild the stage named by --until; without it, every stage.")]
 
 QuestionsOption = Annotated[
@@ -98,6 +101,22 @@ def submit(
     raise typer.Exit(
         submit_and_follow(runtime.root, deployment, {name: value for name, value in given.items() if value not in (None, {}, False)})
     )
+
+
+@app.command()
+def watch(run_id: RunArgument = None, root: RootOption = None) -> None:
+    """Follow a run again, to its result, as `submit` does; Ctrl-C leaves it running."""
+    from flows.submitting import watch as watch_run
+
+    raise typer.Exit(watch_run(_settle(root).root, run_id))
+
+
+@app.command()
+def cancel(run_id: RunArgument = None, root: RootOption = None) -> None:
+    """End a run; a training under way saves a checkpoint first, and a rerun goes on from there."""
+    from flows.submitting import cancel as cancel_run
+
+    cancel_run(_settle(root).root, run_id)
 
 
 @app.command()
