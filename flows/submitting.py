@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from rich.console import Console
 from flows import servers
 from flows.deploying import DEPLOYMENTS
 from flows.doctor import close_abandoned
-from flows.leases import process_of
+from flows.leases import is_worked_on, process_of
 from flows.prefect_api import TERMINAL, PrefectApi, Unreachable
 from flows.results import WRONG_INPUT, print_result, read_result
 from flows.runtime import runtime_from
 from flows.watch import RunView, follow
 
 FLOW = "r1vl"
+_POLL_S = 0.2
 _GOING = {"state": {"type": {"not_any_": sorted(TERMINAL)}}}
 
 
@@ -107,7 +109,8 @@ def cancel(root: Path, wanted: str | None) -> None:
             f"{run['name']} ({run['id']}) does not run on this machine: end it where it was begun, or close it with `r1vl doctor`"
         )
     process.terminate()
-    process.wait()
+    while is_worked_on(root, run["id"]):  # its lease goes with it; a process id lasts until somebody has asked for its exit status
+        time.sleep(_POLL_S)
     desk.say("cancelled")
 
 
