@@ -18,6 +18,7 @@ from flows.options import (
     ForceOption,
     PresetArgument,
     RootOption,
+    RunArgument,
     SeedOption,
     SetOption,
     UntilOption,
@@ -100,6 +101,22 @@ def submit(
     raise typer.Exit(
         submit_and_follow(runtime.root, deployment, {name: value for name, value in given.items() if value not in (None, {}, False)})
     )
+
+
+@app.command()
+def watch(run_id: RunArgument = None, root: RootOption = None) -> None:
+    """Follow a run again, to its result, as `submit` does; Ctrl-C leaves it running."""
+    from flows.submitting import watch as watch_run
+
+    raise typer.Exit(watch_run(_settle(root).root, run_id))
+
+
+@app.command()
+def cancel(run_id: RunArgument = None, root: RootOption = None) -> None:
+    """End a run; a training under way saves a checkpoint first, and a rerun goes on from there."""
+    from flows.submitting import cancel as cancel_run
+
+    cancel_run(_settle(root).root, run_id)
 
 
 @app.command()

@@ -55,7 +55,8 @@ def examine(root: Path, *, mend: bool, deep: bool) -> Examined:
     """
     if not root.is_dir():
         raise ValueError(f"there is nothing at {root}: no run has worked there; give another root with --root or R1VL_ROOT")
-    found = [Finding(line, mend) for line in (*_lost_processes(mend), *_dead_servers(root, mend))]
+    lost = (*_lost_processes(mend), *_left_of_servers(root, mend), *_dead_servers(root, mend))
+    found = [Finding(line, mend) for line in lost]
     found += _store(root, mend, deep)
     services = servers.read_services(root)
     if not servers.is_up(root):
@@ -115,6 +116,13 @@ def _lost_processes(mend: bool) -> Iterator[str]:
 def _dead_servers(root: Path, mend: bool) -> Iterator[str]:
     for name in servers.forget_dead(root) if mend else servers.dead(root):
         yield f"{name} is recorded as running, but its process is gone"
+
+
+def _left_of_servers(root: Path, mend: bool) -> Iterator[str]:
+    for process, name in servers.left_of_servers(root).items():
+        yield f"process {process.pid} is left of {name}, which was killed"
+    if mend:
+        servers.end_left_of_servers(root)
 
 
 def _store(root: Path, mend: bool, deep: bool) -> Iterator[Finding]:

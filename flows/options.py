@@ -34,6 +34,10 @@ UntilOption = Annotated[
     ),
 ]
 
+RunArgument = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="A run's id or name.  [default: the newest that still goes, else the newest]")
+]
+
 ForceOption = Annotated[bool, typer.Option("--force", help="Rebuild the stage named by --until; without it, every stage.")]
 
 QuestionsOption = Annotated[

@@ -129,10 +129,10 @@ def _scores_table(result: RunResult) -> Table:
 
 def _stages_table(result: RunResult) -> Table:
     table = Table(title="Stages", title_justify="left")
-    for name in ("stage", "state", "seconds", "key"):
+    for name in ("stage", "state", "seconds", "digest"):
         table.add_column(name, justify="right" if name == "seconds" else "left")
     for name, stage in result.stages.items():
-        table.add_row(name, stage.state, f"{stage.seconds:.1f}", stage.key[:12])
+        table.add_row(name, stage.state, f"{stage.seconds:.1f}", stage.digest[:12])
     table.add_section()
     table.add_row("total", "", f"{sum(stage.seconds for stage in result.stages.values()):.1f}", "")
     return table

@@ -50,7 +50,7 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
     text = r1vl("--help", root=tmp_path).stdout
-    commands = "run submit plan up down env results ask reward audit-rewards sql world tiny-base doctor"
+    commands = "run submit watch cancel plan up down env results ask reward audit-rewards sql world tiny-base doctor"
     for command in commands.split():
         assert f"\n  {command} " in text
 
@@ -78,6 +78,8 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
         (["world"], "Missing option '--out'"),
         (["reward", "--questions", "-", "--responses", "-"], "there is one standard input"),
         (["audit-rewards", "--questions", "-", "--responses", "-"], "there is one standard input"),
+        (["watch"], "start them with `r1vl up`"),
+        (["cancel"], "start them with `r1vl up`"),
         (["env"], "start them with `r1vl up`"),
         (["results", "--json"], "run the pipeline first"),
         (["ask", "--image", "none.png", "how many?"], "none.png"),

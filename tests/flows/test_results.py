@@ -65,6 +65,7 @@ def test_the_table_shows_both_policies_and_every_stage() -> None:
         "curate",
         "built",
         "cached",
+        "cd" * 6,
         "/r/report.html",
     ):
         assert shown in text

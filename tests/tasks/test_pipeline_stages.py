@@ -133,7 +133,7 @@ def test_a_killed_trainer_resumes_to_the_same_bytes(
             if event.report.step == step:
                 kill_trainers()
 
-    with pytest.raises(StageFailed):
+    with pytest.raises(StageFailed, match=r"^[a-z]*: the training process was killed by signal 9"):
         bring_up_to_date(stage, STAGES, small_preset(), RUNTIME, other, on_event=kill)
     assert other.latest(stage) is None
     first_life, step = list(steps), 0
