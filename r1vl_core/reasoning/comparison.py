@@ -14,7 +14,7 @@ Same = Callable[[Expression, Expression], bool | None]
 
 _FILLER = frozenset((*",.;:!?'", "a", "an", "the", "color", "colour"))
 _MAX_NAME = 4
-_PREPOSITIONS = frozenset(("in", "on", "at"))
+_PREPOSITIONS = frozenset(("in", "on", "at", "to"))
 
 
 def same_expression(answer: Expression, gold: Expression) -> bool | None:
@@ -129,7 +129,8 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
     if intervals[0] and intervals[1]:
         return intervals[0][0] == intervals[1][0] and same_expression(*(read_pieces(one[1]) for one in intervals if one))
     (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer), _bare(gold)
-    if (unit_one and unit_two and unit_one != unit_two) or (name_one and name_two and name_one != name_two):
+    of_angles = {unit_one, unit_two} == {"\u00b0", "rad"}
+    if (unit_one and unit_two and unit_one != unit_two and not of_angles) or (name_one and name_two and name_one != name_two):
         return False
     if not one or not two or max(len(one), len(two)) > MAX_MATH_PIECES:
         return False

@@ -13,8 +13,9 @@ from typing import Literal
 
 from r1vl_core.reasoning.cleaning import clean
 from r1vl_core.reasoning.latex import FUNCTIONS, GREEK
-from r1vl_core.reasoning.normal_form import normalise, word_set
+from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.quantities import Quantity, parse_quantity, parse_sum, same_quantity, split_name, split_unit, unify_number_marks
+from r1vl_core.reasoning.spellings import word_set
 from r1vl_core.reasoning.units import UNITS
 
 Kind = Literal["number", "yes_no", "range", "ratio", "list", "math", "text"]
@@ -28,7 +29,7 @@ _RATIO = re.compile(r"([0-9][0-9.]*+(?: : [0-9][0-9.]*+)++)(?: (am|pm|a . m|p . 
 _REPEATING = re.compile(r"([0-9]{1,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\{([0-9]{1,9})\}")
 _PUNCTUATION = frozenset(",.;:!?'")
 _YES_NO = {"yes": "yes", "no": "no", "true": "true", "false": "false"}
-_AFTER_YES_NO = frozenset(",.;:!'") | word_set("it they there he she this that these - because since")
+_AFTER_YES_NO = frozenset(",.;:!'(") | word_set("it they there he she this that these - because since")
 _MATH_SIGNS = frozenset("+-*/^=<>()[]|!\u221a\u03c0\u221e\u00b1\u00b0%\u2205") | {"<=", ">=", "!="}
 _UNFINISHED = frozenset("+-*/^=<>([\u221a\u00b1")
 _SHORT_WORDS = word_set("is or to of in no an at by if it on so we be do go he me my up us as am and not")
@@ -206,7 +207,7 @@ def _is_math(pieces: list[str]) -> bool:
         return len(pieces) == 1 and pieces[0] in ("\u03c0", "\u221e", "\u2205")
     if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)):
         return False  # two numbers side by side are a hedge
-    if not any(piece[0].isdecimal() or piece in _MATH_SIGNS for piece in pieces):
+    if not any(piece[0].isdecimal() or piece in _MATH_SIGNS or piece in FUNCTIONS for piece in pieces):
         return False
     if pieces[-1] in _UNFINISHED or pieces.count("(") != pieces.count(")"):
         return False

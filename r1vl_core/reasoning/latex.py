@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from r1vl_core.reasoning.normal_form import word_set
+from r1vl_core.reasoning.spellings import word_set
 
 FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lg exp max min gcd lcm mod")
 """Functions that have a LaTeX command of their own name."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from r1vl_core.reasoning.normal_form import word_set
 from r1vl_core.reasoning.number_words import NUMBER_WORDS, read_number_words
+from r1vl_core.reasoning.spellings import word_set
 from r1vl_core.reasoning.units import CURRENCIES, LETTER_UNITS, MULTIPLIERS, UNITS, conversion, read_unit
 
 _NUM = r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"

@@ -109,6 +109,26 @@ def test_the_span_and_the_form_that_matched_come_back() -> None:
     assert path.text[found[0].start : found[0].end] == "\\frac{12}{2} = 6"
 
 
+@pytest.mark.parametrize(
+    ("form", "text", "marked"),
+    [
+        ("45°", "so 45^{\\circ} here", "45^{\\circ}"),
+        ("14 cm", "the 14 \\text{ cm} side", "14 \\text{ cm}"),
+        ("6", "as \\frac{6}{7} says", "6"),
+        ("7", "as \\frac{6}{7} says", "7"),
+        ("1/2", "so \\frac12.", "\\frac12"),
+        ("1/2", "so \\frac{1}2.", "\\frac{1}2"),
+        ("(x + 1)/2", "is \\frac{x+1}{2}.", "\\frac{x+1}{2}"),
+        ("12/2 = 6", "\\boxed{\\frac{12}{2} = \\mathbf{6}} it is", "\\frac{12}{2} = \\mathbf{6}"),
+        ("H2O", "is H_{2}O.", "H_{2}O"),
+    ],
+)
+def test_a_span_cuts_no_group_in_two_and_takes_in_no_more_than_it_must(form: str, text: str, marked: str) -> None:
+    found = match(parse(f"### Step 1: {text}"), compile_key_steps([[form]]))[0]
+    assert found is not None
+    assert f"### Step 1: {text}"[found.start : found.end] == marked
+
+
 def test_each_key_step_counts_once_wherever_it_stands() -> None:
     path = parse("### Step 1: 3 + 7 = 10 and 3 + 7 = 10\n### Step 2: 7 + 3 = 10")
     assert len(match(path, compile_key_steps([["3 + 7 = 10", "7 + 3 = 10"]]))) == 1
