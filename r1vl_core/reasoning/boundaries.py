@@ -181,7 +181,7 @@ def _bound_right(form: CompiledForm, view: View, last: int) -> bool:
         return True
     if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%"):
         return False
-    if piece == "^" or (piece == "%" and form.last[0].isdecimal()):
+    if piece == "^" or (piece in ("%", "\u221a", "\u03c0") and form.last[0].isdecimal()):
         return True
     if piece in ("/", "per", "*") and form.last in UNITS and view.piece(beyond, 1) in UNITS:
         return True  # "14 m/s" is no "14 m"

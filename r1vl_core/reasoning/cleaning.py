@@ -106,7 +106,7 @@ def clean(text: str) -> str:
     text = _OVER.sub(" / ", text) if "over" in text else text
     text = _SYMBOL.sub(_unit_name, text)
     text = _ORDINAL.sub(_ordinal, text)
-    text = _CLOCK.sub(lambda time: f"{time[1]}{time[2] or ':00'} {time[3]}m", text)
+    text = _CLOCK.sub(lambda time: f"{time[1]}{time[2] or ':00'} {time[3]}m", text) if "m" in text or "M" in text else text
     return _DOLLAR.sub(" dollar ", text).strip() if "$" in text else text
 
 

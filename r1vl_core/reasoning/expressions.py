@@ -16,7 +16,7 @@ from r1vl_core.reasoning.latex import FUNCTIONS, GREEK
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.quantities import Quantity, parse_quantity, parse_sum, same_quantity, split_name, split_unit, unify_number_marks
 from r1vl_core.reasoning.spellings import word_set
-from r1vl_core.reasoning.units import UNITS
+from r1vl_core.reasoning.units import LETTER_UNITS, UNITS
 
 Kind = Literal["number", "yes_no", "range", "ratio", "list", "math", "text"]
 
@@ -136,7 +136,7 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
     pieces = split_name(list(found))[0]
     joined = " ".join(_ends(pieces)) if len(pieces) < _MAX_RANGE else ""
     ends = _RANGE.fullmatch(joined)
-    if ends:
+    if ends and not _has_variable(ends[2].strip(), ends[4].strip()):
         units = [(end or ends[4]).split() for end in (ends[2], ends[4])]
         numbers = tuple(_classify("", [*ends[at].split(), *unit], _MAX_DEPTH) for at, unit in zip((1, 3), units, strict=True))
         return Expression(text, found, "range", items=numbers)
@@ -152,6 +152,12 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
     if not items:
         return None
     return Expression(text, found, "list", items=items, brackets="|" if "or" in found else "&" if {"and", "&"} & set(found) else "")
+
+
+def _has_variable(first: str, second: str) -> bool:
+    """Is one of a range's two units a variable ("4 x - 3", "3 - 4 x")? A metre too, where the other number has none: "5 m - 1"."""
+    variables = [unit for unit in (first, second) if len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS]
+    return bool(variables) or (first in LETTER_UNITS and not second)
 
 
 def _ends(pieces: list[str]) -> list[str]:

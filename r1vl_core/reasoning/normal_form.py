@@ -36,7 +36,7 @@ _MARKUP = re.compile(
     r"|\\[()\[\]!;:> $&]|\\\\|(?<![0-9])\\,|\\,(?![0-9]{3})"
 )
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
-_ALIGNMENT = re.compile(r"&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
+_ALIGNMENT = re.compile(r"(?<!&)&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
 _TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
 _FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\text{O}"
     r"\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}(?!_))?+"
@@ -220,7 +220,7 @@ class _Grouping:
         self.gaps, self.tokens, self.products = parts[0::2], parts[1::2], products
         self.pieces = list(map(_CANON.__getitem__, self.tokens))
         self.open: list[tuple[str, str, int]] = []  # (closing bracket, role of the group, index of its opening bracket)
-        self.role = ""
+        self.role, self.pair = "", (-1, -1)  # the pair of brackets that closed last
         self.raised: list[int] = []  # how many groups were open where a fraction without a group of its own became an argument
         for index, token in enumerate(self.tokens):
             if self.role and "\n" in self.gaps[index]:
@@ -258,16 +258,17 @@ class _Grouping:
             self.pieces[index] = f"{token[0]} / {token[1]}" + f" * {token[2:]}" * (len(token) > 2)
             self._end_fraction(index)
         else:
-            self.pieces[index], self.role = f"{self.pieces[index]} /", "under"
+            self.pieces[index], self.role = f"{self.pieces[index]} /".lstrip(), "under"
 
     def _close(self, index: int) -> None:
         bracket, role, start = self.open.pop()
         if bracket == ")" and role == "":
-            self.role = ""
+            self.role, self.pair = "", (start, index)
             return  # an ordinary pair of brackets
         inside = " ".join(self.pieces[start + 1 : index]).split() if index - start <= 3 else ["", "", ""]
         signed = len(inside) == 2 and inside[0] in ("-", "+")
-        several = len(inside) > 1 and not (signed and not (role == "over" and self._follows_operand(start)))
+        bracketed = self.pair == (start + 1, index - 1)
+        several = len(inside) > 1 and not bracketed and not (signed and not (role == "over" and self._follows_operand(start)))
         self.pieces[start] = "(" if several and role else ""
         self.pieces[index] = " ".join(filter(None, (")" if several and role else "", "/" if role == "over" else "")))
         self.role = "under" if role == "over" else ""
@@ -287,7 +288,7 @@ class _Grouping:
             self.raised.pop()
             self.pieces[index] = f"{self.pieces[index]} )".lstrip()
         if self.products and index + 1 < len(self.tokens) and _is_factor(self.tokens[index + 1]):
-            self.pieces[index] += " *"
+            self.pieces[index] = f"{self.pieces[index]} *".lstrip()
 
 
 def _is_factor(token: str) -> bool:

@@ -16,7 +16,7 @@ FORMS = st.sampled_from(
     ["6", "12/2 = 6", "3 + 7 = 10", "x = 6", "1,234", "60°", "largest digit is 9", "red is 4", "\\frac{6}{3} = 2", "-6", "25%"]
 )
 SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text.replace("#", ""))
-FRAGMENTS = ("\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n", "n't", "cm")
+FRAGMENTS = ("\\frac", "'", "\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n", "n't", "cm")
 WILD = st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join))
 AROUND = ("{}", "**{}**", "${}$", "\\( {} \\)", "\\boxed{{{}}}", "({})", "So {}.", "{}!", '"{}"', "- {}", "* {}", "`{}`")
 
@@ -127,6 +127,11 @@ def test_a_span_cuts_no_group_in_two_and_takes_in_no_more_than_it_must(form: str
     found = match(parse(f"### Step 1: {text}"), compile_key_steps([[form]]))[0]
     assert found is not None
     assert f"### Step 1: {text}"[found.start : found.end] == marked
+
+
+@pytest.mark.parametrize("text", ["area is 6\\frac' =", "0.5 \\frac ' x_1 = 2", "1/2 \\frac '"])
+def test_a_fraction_of_a_mark_that_says_nothing_raises_nothing(text: str) -> None:
+    assert match(parse(f"### Step 1: {text}"), compile_key_steps([["99"], ["6"], ["0.5"], ["1/2"]]))[0] is None
 
 
 def test_each_key_step_counts_once_wherever_it_stands() -> None:
