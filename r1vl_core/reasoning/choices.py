@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 # Letters of alphabetic scripts and digits make words; an ideograph next to a letter does not.
-_IN_WORD = "0-9A-Za-z\u00aa-\u00ba\u00c0-\u1fff"
+_IN_WORD = "0-9A-Za-z\u00aa-\u00ba\u00c0-\u1fff\u2080-\u2089"
 _START, _END = rf"(?<![{_IN_WORD}_])", rf"(?![{_IN_WORD}_])"
 
 _ALONE = re.compile(r"[(\[{<\"'`~]*+([A-Za-z])[)\]}>\"'`~.:,;!]*+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from r1vl_core.reasoning.spellings import INDICES, SIGNS
+from r1vl_core.reasoning.spellings import SIGNS
 
 _WRAPPER = re.compile(r"\\(?:boxed|fbox|mbox|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf|tt))\s*+\{(.*)\}", re.DOTALL)
 _LEAD_IN = re.compile(
@@ -87,7 +87,7 @@ def clean(text: str) -> str:
     """Take off what stands around an answer. Signs get one spelling; case stays. Never raises; linear in the text's length."""
     text = text.strip()
     if not text.isascii():
-        text = _DASH.sub("-", text).translate(_COMPATIBLE).translate(SIGNS).translate(INDICES).strip()
+        text = _DASH.sub("-", text).translate(_COMPATIBLE).translate(SIGNS).strip()
         text = unicodedata.normalize("NFC", text)
     for _ in range(_MAX_ROUNDS):
         before = text

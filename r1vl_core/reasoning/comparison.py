@@ -8,12 +8,14 @@ from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression, read_pi
 from r1vl_core.reasoning.inequalities import as_interval
 from r1vl_core.reasoning.latex import FUNCTIONS, latex
 from r1vl_core.reasoning.quantities import same_quantity, split_name, split_unit
+from r1vl_core.reasoning.spellings import GREEK
 from r1vl_core.reasoning.units import LETTER_UNITS
 
 Same = Callable[[Expression, Expression], bool | None]
 
 _FILLER = frozenset((*",.;:!?'", "a", "an", "the", "color", "colour"))
 _MAX_NAME = 4
+_MAX_SYMBOL = 2
 _PREPOSITIONS = frozenset(("in", "on", "at", "to"))
 
 
@@ -109,9 +111,13 @@ def _solutions(answer: Expression) -> bool:
 
 
 def _by_name(items: tuple[Expression, ...]) -> list[Expression]:
-    """Values of different one-letter names in the names' order; nothing for anything else."""
-    names = [item.quantity.name for item in items if item.quantity and len(item.quantity.name) == 1]
+    """Values of different symbols ("x", "x1", "AB", "alpha") in the symbols' order; nothing for anything else."""
+    names = [item.quantity.name for item in items if item.quantity and _is_symbol(item.quantity.name)]
     return [item for _, item in sorted(zip(names, items, strict=True), key=lambda pair: pair[0])] if len(set(names)) == len(items) else []
+
+
+def _is_symbol(name: str) -> bool:
+    return 0 < len(name) <= _MAX_SYMBOL or name in GREEK
 
 
 def _same_ratio(answer: Expression, gold: Expression) -> bool:

@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Literal
 
 from r1vl_core.reasoning.cleaning import clean
-from r1vl_core.reasoning.latex import FUNCTIONS, GREEK
+from r1vl_core.reasoning.latex import FUNCTIONS
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.quantities import Quantity, parse_quantity, parse_sum, same_quantity, split_name, split_unit, unify_number_marks
-from r1vl_core.reasoning.spellings import word_set
+from r1vl_core.reasoning.spellings import GREEK, word_set
 from r1vl_core.reasoning.units import LETTER_UNITS, UNITS
 
 Kind = Literal["number", "yes_no", "range", "ratio", "list", "math", "text"]
@@ -213,7 +213,7 @@ def _is_math(pieces: list[str]) -> bool:
         return len(pieces) == 1 and pieces[0] in ("\u03c0", "\u221e", "\u2205")
     if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)):
         return False  # two numbers side by side are a hedge
-    if not any(piece[0].isdecimal() or piece in _MATH_SIGNS or piece in FUNCTIONS for piece in pieces):
+    if not any(piece[0].isdecimal() or piece in _MATH_SIGNS or _is_function(piece) for piece in pieces):
         return False
     if pieces[-1] in _UNFINISHED or pieces.count("(") != pieces.count(")"):
         return False
@@ -221,9 +221,12 @@ def _is_math(pieces: list[str]) -> bool:
 
 
 def _is_math_piece(piece: str) -> bool:
-    if piece in _MATH_SIGNS or piece in FUNCTIONS or piece in GREEK or piece[0].isdecimal():
-        return True
-    if piece.startswith("log") and piece[3:].isdecimal():
+    if piece in _MATH_SIGNS or _is_function(piece) or piece in GREEK or piece[0].isdecimal():
         return True
     short = len(piece) <= 2 and piece.isalnum() and piece[0].isalpha()
     return short and piece not in _SHORT_WORDS and (len(piece) == 1 or piece not in UNITS)
+
+
+def _is_function(piece: str) -> bool:
+    """A function's name; a logarithm's may end in its base."""
+    return piece in FUNCTIONS or (piece.startswith("log") and piece[3:].isdecimal())

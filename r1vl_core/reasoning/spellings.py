@@ -17,10 +17,12 @@ RAISED |= {chr(0x2070 + digit): str(digit) for digit in range(4, 10)}
 VULGAR = {sign: unicodedata.normalize("NFKC", sign).replace("\u2044", " / ") for sign in "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 """One-character fractions, as pieces."""
 
-_NAMES = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega"
-_LETTERS = "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03ba\u03bb\u03bc\u03bd\u03be\u03c1\u03c3\u03c4\u03c6\u03c7\u03c8\u03c9"
-# Small Greek letters by name; \u03c0 is a number of its own.
-_GREEK = dict(zip(_LETTERS, _NAMES.split(), strict=True))
+_GREEK_NAMES = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega"
+_GREEK_LETTERS = "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03ba\u03bb\u03bc\u03bd\u03be\u03c1\u03c3\u03c4\u03c6\u03c7\u03c8\u03c9"
+GREEK = word_set(_GREEK_NAMES)
+"""Small Greek letters, spelled out in normal form; \u03c0 is a number of its own."""
+
+_GREEK = dict(zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True))
 _GREEK |= {"\u03d5": "phi", "\\varphi": "phi", "\u03f5": "epsilon", "\\varepsilon": "epsilon", "\u03d1": "theta", "\\vartheta": "theta"}
 
 _MATHEMATICAL = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0x1D400, 0x1D800)}  # bold, italic … letters and digits
