@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from r1vl_core.evaluation.benchmarks import arithmetic
-from r1vl_core.reasoning.normal_form import word_set
+from r1vl_core.reasoning.spellings import word_set
 
 MAX_CHARACTERS = 1_000
 """A longer text has no value."""

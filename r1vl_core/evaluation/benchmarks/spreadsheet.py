@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from r1vl_core.evaluation.benchmarks.rulings import Cell, Version
-from r1vl_core.reasoning.normal_form import word_set
+from r1vl_core.reasoning.spellings import word_set
 
 MISSING = word_set("#N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN None n/a nan null") | {"", "#N/A N/A"}
 """Cell texts that pandas takes for no text at all."""
