@@ -212,7 +212,7 @@ def test_a_column_of_numbers_becomes_numbers_unless_one_cell_is_a_text() -> None
     assert as_read(["007", "1e3"]) == [7.0, 1000.0]
     assert as_read(["7", "seven"]) == ["7", "seven"]
     assert as_read(["1_000", "3"]) == ["1_000", "3"]
-    assert as_read(["true", "FALSE"]) == ["True", "False"]
+    assert as_read(["true", "FALSE"]) == [True, False]
     with_missing = as_read(["7", "None"])
     assert with_missing[0] == 7.0
     assert isinstance(with_missing[1], float)
