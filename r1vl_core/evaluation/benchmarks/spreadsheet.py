@@ -26,7 +26,7 @@ _LINK = re.compile(r"(?:ftp|http)s?://")
 _LINK_PREFIX = re.compile(r"mailto:|internal:|external:")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 _WHOLE = re.compile(r"\s*-?[0-9]+\s*", re.ASCII)
-_NUMBER = re.compile(r"\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|infinity)\s*", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"\s*+[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|inf|infinity)\s*+", re.ASCII | re.IGNORECASE)
 _TRUTH: dict[Cell, bool] = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 
