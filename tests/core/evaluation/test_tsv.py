@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_tsv, write_tsv
+from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_texts, read_tsv, write_tsv
 from r1vl_core.records import BenchmarkRow
 
 NASTY = ['tab\there "quoted"', "line\nbreak\r\nand\rreturn", "None", "NA", "nan", " blanks ", '""', "=1+1", "ümläut 数字 🖐", "'", "\\n\\t"]
@@ -142,3 +142,27 @@ def test_a_row_that_no_response_could_get_right_is_named(tmp_path: Path, answer:
     path = write_lines(tmp_path / "b.tsv", "index\timage\tquestion\tanswer\tA\tB", f"7\t{encoded(1)}\tq\t{answer}\t3\t4")
     with pytest.raises(ValueError, match=rf"row 1 \(index '7'\), column 'answer': {message}"):
         list(read_tsv(path))
+
+
+def test_for_scoring_no_picture_is_held_and_references_are_checked_all_the_same(tmp_path: Path) -> None:
+    path = write_lines(
+        tmp_path / "b.tsv",
+        "index\timage\tanswer",
+        "up\tdown\tNone",
+        f"down\t{encoded(1)}\ta",
+        f"list\t['{encoded(1)}', '{encoded(2)}']\ta",
+        "bare\t\ta",
+        "none\tNone\ta",
+    )
+    rows = list(read_texts(path, ("answer",)))
+    assert [row["index"] for row in rows] == ["up", "down", "list", "bare", "none"]
+    assert [row["answer"] for row in rows] == ["None", "a", "a", "a", "a"]
+    assert max(len(row["image"]) for row in rows) == 64
+    with pytest.raises(ValueError, match=r"row 2 \(index '1'\), column 'image': refers to row '9', which holds no picture"):
+        list(read_texts(write_lines(tmp_path / "c.tsv", "index\timage", f"0\t{encoded(1)}", "1\t9"), ()))
+
+
+def test_for_scoring_names_of_pictures_are_enough(tmp_path: Path) -> None:
+    assert len(list(read_texts(write_lines(tmp_path / "b.tsv", "index\timage_path", "0\t0.png"), ()))) == 1
+    with pytest.raises(ValueError, match="no column 'image' or 'image_path'"):
+        list(read_texts(write_lines(tmp_path / "c.tsv", "index\tanswer", "0\ta"), ()))
