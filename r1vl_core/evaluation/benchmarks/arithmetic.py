@@ -19,6 +19,10 @@ MAX_BITS = 20_000
 """A whole number with more bits has no value."""
 
 
+MAX_DIGITS = 400
+"""Digits a number may be rounded to."""
+
+
 class NotArithmeticError(ValueError):
     """A text without a value, and why."""
 
@@ -116,6 +120,12 @@ def _call(node: ast.Call, names: Mapping[str, Any]) -> Any:
     return _FUNCTIONS[node.func.id](*arguments)
 
 
+def _rounded(number: Any, digits: int = 0) -> Any:
+    if abs(digits) > MAX_DIGITS:
+        raise NotArithmeticError("too many digits")  # Python would work out that power of ten
+    return round(number, digits) if digits else round(number)
+
+
 def _is_number(one: Any) -> bool:
     return not isinstance(one, list | tuple | str)
 
@@ -150,7 +160,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
-    "round": round,
+    "round": _rounded,
     "int": int,
     "float": float,
     "max": max,

@@ -32,8 +32,8 @@ def check(row: TextRow) -> None:
 
 
 def strict(row: TextRow, response: str) -> Ruling:
-    """Right by our own reading of a yes or no."""
-    return rule_strictly(response, row["answer"])
+    """Right by our own reading of a yes or no, whatever is said behind it."""
+    return rule_strictly(response, row["answer"], (("Y", "Yes"), ("N", "No")))
 
 
 def sum_up(judged: Judged) -> Totals:

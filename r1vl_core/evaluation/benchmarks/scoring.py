@@ -11,7 +11,7 @@ from typing import Any
 
 from r1vl_core.evaluation.benchmarks.registry import Benchmark, benchmark
 from r1vl_core.evaluation.benchmarks.rulings import Cell, Profile, Ruling
-from r1vl_core.evaluation.benchmarks.spreadsheet import MISSING, as_read, as_written
+from r1vl_core.evaluation.benchmarks.spreadsheet import MISSING, as_kept, as_read, as_written
 from r1vl_core.evaluation.benchmarks.tsv import read_texts
 from r1vl_core.evaluation.benchmarks.wording import TextRow
 from r1vl_core.reasoning.symbolic import NUM_WORKERS
@@ -120,7 +120,7 @@ def _rule(module: Benchmark, rows: Sequence[TextRow], responses: Sequence[str], 
 
 def _as_read(rows: Sequence[TextRow]) -> list[dict[str, Cell]]:
     """The rows as the toolkit's data frame holds them: whole columns are read, in which one cell may change what the others are."""
-    columns = {name: as_read([row[name] for row in rows]) for name in rows[0]}
+    columns = {name: as_kept(as_read([row[name] for row in rows])) for name in rows[0]}
     return [{name: cells[place] for name, cells in columns.items()} for place in range(len(rows))]
 
 

@@ -26,8 +26,8 @@ _LINK = re.compile(r"(?:ftp|http)s?://")
 _LINK_PREFIX = re.compile(r"mailto:|internal:|external:")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 _WHOLE = re.compile(r"\s*-?[0-9]+\s*", re.ASCII)
-_NUMBER = re.compile(r"\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf|infinity)\s*", re.ASCII | re.IGNORECASE)
-_TRUTH = {"True": "True", "TRUE": "True", "true": "True", "False": "False", "FALSE": "False", "false": "False"}
+_NUMBER = re.compile(r"\s*+[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|inf|infinity)\s*+", re.ASCII | re.IGNORECASE)
+_TRUTH: dict[Cell, bool] = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 
 def is_missing(cell: Cell) -> bool:
@@ -62,8 +62,18 @@ def as_read(column: Sequence[Cell]) -> list[Cell]:
         whole = len(present) == len(column) and all(isinstance(cell, int) or _is_whole(cell) for cell in present)
         return [math.nan if cell in MISSING else int(cell) if whole else float(cell) for cell in column]
     if all(cell in _TRUTH for cell in present):
-        return [math.nan if cell in MISSING else _TRUTH[str(cell)] for cell in column]
+        return [math.nan if cell in MISSING else _TRUTH[cell] for cell in column]
     return [math.nan if cell in MISSING else cell for cell in column]
+
+
+def as_kept(column: Sequence[Cell]) -> list[Cell]:
+    """A column that pandas read, after a spreadsheet: numbers come back whole when all of them are.
+
+    >>> as_kept([7.0, 14.0]), as_kept([7.0, 0.5])
+    ([7, 14], [7.0, 0.5])
+    """
+    whole = all(isinstance(cell, float) and cell.is_integer() for cell in column)
+    return [int(cell) for cell in column] if whole else list(column)
 
 
 def _is_whole(cell: Cell) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import math
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from r1vl_core.evaluation.benchmarks.final_answer import MARKER
 from r1vl_core.evaluation.benchmarks.rulings import Ruling
@@ -13,6 +15,8 @@ from r1vl_core.reasoning.expressions import read_expression
 
 YES_NO = (("A", "Yes"), ("B", "No"))
 """The choices that R1-VL is given for HallusionBench."""
+
+_OF_PI = re.compile(r"(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)? *(?:π|\\pi)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +50,29 @@ def find_answer(response: str) -> str:
 def within(response: str, gold: str, *, relative: float = 0.0, absolute: float = 0.0) -> bool:
     """Is the answer a number no further from the gold number than a share of it, or than an absolute amount?
 
-    >>> within("105", "100", relative=0.05), within("106", "100", relative=0.05), within("3.1415", "3.142", absolute=0.001)
+    >>> within("105", "100", relative=0.05), within("106", "100", relative=0.05), within("2π", "6.283", absolute=0.001)
     (True, False, True)
     """
-    answer, wanted = read_expression(find_answer(response)[: answers.MAX_ANSWER_LENGTH]).quantity, read_expression(gold).quantity
+    answer, wanted = _number(find_answer(response)), _number(gold)
     if answer is None or wanted is None or (answer.unit and wanted.unit and answer.unit != wanted.unit):
         return False
+    return abs(answer.value - wanted.value) <= max(relative * abs(wanted.value), absolute)
+
+
+class _Number(NamedTuple):
+    value: float
+    unit: str = ""
+
+
+def _number(text: str) -> _Number | None:
+    multiple = _OF_PI.fullmatch(text.strip(" $"))
+    if multiple:
+        return _Number(float(multiple[1] or 1) * math.pi)
+    quantity = read_expression(text[: answers.MAX_ANSWER_LENGTH]).quantity
     try:
-        return abs(float(answer.value) - float(wanted.value)) <= max(relative * abs(float(wanted.value)), absolute)
-    except (OverflowError, ValueError):
-        return False
+        return _Number(float(quantity.value), quantity.unit) if quantity else None
+    except OverflowError:
+        return None
 
 
 def literal(cell: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from r1vl_core.evaluation.benchmarks.registry import MODULES
-from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
+from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile, Ruling
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark, score
 from tests.core.reasoning.golden import load
 
@@ -73,6 +74,8 @@ HOSTILE = [
     "\ud800",
     "x" * 100_000,
     "9" * 5_000,
+    "9" * 40_000 + "x",
+    "answer" + " " * 90_000,
     "(" * 3_000,
     "-" * 50_000 + "1",
     "[" * 100_000,
@@ -126,3 +129,50 @@ def test_nothing_is_executed(files: dict[str, BenchmarkFile], tmp_path: Path) ->
             for profile in get_args(Profile):
                 score(file, dict.fromkeys(file.rows, text), profile)
     assert not trace.exists()
+
+
+STRICT = [
+    ("mme", {"answer": "Yes"}, "Yes, the box is red", True),
+    ("mme", {"answer": "No"}, "Not visible", False),
+    ("hallusionbench", {"answer": "No"}, "The final answer is: No, the bar is longer", True),
+    ("mathvision", {"answer": "7"}, "A", False),
+    ("mathvision", {"answer": "3\\sqrt{2}"}, "\\sqrt{18}", True),
+    ("mathvista", {"answer": "0"}, "0", True),
+    ("mathvista", {"answer": "[2007, 2008]", "answer_type": "list"}, "[2007, 2008]", True),
+    ("mmstar", {"answer": "A", "A": "None"}, "(A) None", True),
+    ("chartqa", {"answer": "100"}, "95", True),
+    ("chartqa", {"answer": "100"}, "105.2", False),
+    ("chartqa", {"answer": "['Yes', 'No']"}, "No", True),
+    ("chartqa", {"answer": "0"}, "=7", False),
+    ("dynamath", {"answer": "6.283"}, "2π", True),
+    ("dynamath", {"answer": "even", "answer_type": "text"}, "e", False),
+    ("dynamath", {"answer": "7.0"}, '{"short answer": 7}', True),
+    ("mathverse", {"answer": "60°"}, "60 degrees", True),
+    ("handwriting", {"answer": "7"}, "### The final answer is: 7", True),
+    ("handwriting", {"answer": "7"}, "7", False),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "said", "right"), STRICT)
+def test_strict_is_right_where_the_toolkit_is_not(tmp_path: Path, name: str, changes: dict[str, str], said: str, right: bool) -> None:
+    file = benchmark_file(tmp_path, name, changes)
+    result = score(file, dict.fromkeys(file.rows, said), "strict")
+    assert [ruling.correct for ruling in result.rulings.values()] == [right]
+
+
+def test_a_judge_is_asked_about_what_no_rule_decides_and_about_nothing_else(tmp_path: Path) -> None:
+    file = benchmark_file(tmp_path, "mathverse", {}, {}, {})
+    asked = []
+
+    def judge(name: str, row: Mapping[str, str], ruling: Ruling) -> bool | None:
+        asked.append((name, row["index"], ruling.extracted))
+        return True if ruling.extracted == "it is B" else None
+
+    result = score(file, {"0": "B", "1": "it is B", "2": "who knows"}, "paper", judge)
+    assert asked == [("mathverse", "1", "it is B"), ("mathverse", "2", "who knows")]
+    assert [(ruling.correct, ruling.decided_by) for ruling in result.rulings.values()] == [
+        (True, "rule"),
+        (True, "judge"),
+        (False, "unresolved"),
+    ]
+    assert result.num_unresolved == 1
