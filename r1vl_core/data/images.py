@@ -25,6 +25,8 @@ from pathlib import Path, PurePosixPath
 
 from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from r1vl_core.data.perceptual import perceptual_hash
+
 # Importing a format's plugin is what makes it known to Pillow.
 _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin)
 
@@ -69,9 +71,9 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class CheckedImage:
-    """A picture that decodes: its size in pixels (upright), SHA-256 of the file, and of the RGB pixels.
+    """A picture that decodes: its size in pixels (upright), SHA-256 of the file, and of the RGB pixels, and a hash of its looks.
 
-    >>> CheckedImage(path="1.png", width=56, height=56, file_sha256="ab", pixel_sha256="cd").width
+    >>> CheckedImage(path="1.png", width=56, height=56, file_sha256="ab", pixel_sha256="cd", phash=0x9C3F).width
     56
     """
 
@@ -80,6 +82,8 @@ class CheckedImage:
     height: int
     file_sha256: str
     pixel_sha256: str
+    phash: int
+    """64 bits; the Hamming distance of two says how alike the pictures look (`r1vl_core/data/perceptual.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,8 @@ def check_image(root: Path, relative: str, limits: ImageLimits) -> CheckedImage 
         return ImageProblem(
             relative, "image_too_narrow", f"{image.width} x {image.height} pixels; one side is {MAX_ASPECT_RATIO} times the other"
         )
-    return CheckedImage(relative, image.width, image.height, hashlib.sha256(data).hexdigest(), digest_pixels(image))
+    file_sha256 = hashlib.sha256(data).hexdigest()
+    return CheckedImage(relative, image.width, image.height, file_sha256, digest_pixels(image), perceptual_hash(image))
 
 
 class ImageChecker:

@@ -26,6 +26,7 @@ from r1vl_core.data.images import (
     find_image,
     load_image,
 )
+from r1vl_core.data.perceptual import perceptual_hash
 from tests.core.data.samples import Folder, bomb_png, encoded, picture
 
 LIMITS = ImageLimits(min_side=28, max_pixels=1_000_000)
@@ -43,7 +44,8 @@ def problem(folder: Folder, relative: str) -> str:
 def test_a_good_picture(folder: Folder) -> None:
     data = encoded(picture(size=(40, 30)))
     checked = check_image(folder.images, folder.picture("sub/a b.png", data), LIMITS)
-    assert checked == CheckedImage("sub/a b.png", 40, 30, hashlib.sha256(data).hexdigest(), digest_pixels(picture(size=(40, 30))))
+    image = picture(size=(40, 30))
+    assert checked == CheckedImage("sub/a b.png", 40, 30, hashlib.sha256(data).hexdigest(), digest_pixels(image), perceptual_hash(image))
 
 
 def test_paths_that_leave_the_folder(folder: Folder, tmp_path: Path) -> None:
