@@ -303,7 +303,11 @@ class Runtime(Dials):
     num_processes: int = Field(1, ge=1)
     """Training processes started by accelerate on this machine."""
     num_workers: int = Field(2, ge=1)
-    """Processes that read and check images."""
+    """Processes of this machine that read and check records and images."""
+    engine: Literal["processes", "ray"] = "processes"
+    """Who works on curation's and key steps' shards: processes of this machine, or Ray (extra `r1vl[ray]`). The result is the same."""
+    ray_address: str = ""
+    """The Ray cluster, as ray://HOST:10001 or HOST:6379; empty: one of num_workers processes on this machine, for the time of a stage."""
     token_budget: int = Field(0, ge=0)
     """Tokens in one micro-batch of a training forward; lower it when memory is short (the loss does not change).
     0: 2,048 on a CPU, where its caches decide, 16,384 on a GPU."""

@@ -171,7 +171,9 @@ def decode_image(data: bytes, max_pixels: int) -> Image.Image:
 def digest_pixels(image: Image.Image) -> str:
     """SHA-256 of an RGB picture's size and pixels: equal for equal pictures, whatever format they were stored in."""
     assert image.mode == "RGB", image.mode
-    return hashlib.sha256(f"RGB {image.width} {image.height} ".encode() + image.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"RGB {image.width} {image.height} ".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
 
 
 def read_content(path: Path, max_pixels: int) -> ImageContent:

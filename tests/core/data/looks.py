@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from r1vl_core.handwriting.boards import draw_board, render_board
-
 
 def board(seed: int) -> Image.Image:
     """A board of the bundled world, 2x2 or 3x3 digits in turn."""
+    from r1vl_core.handwriting.boards import draw_board, render_board  # brings scikit-learn, which workers need not load
+
     rng = np.random.default_rng(seed)
     return render_board(draw_board(rng, 2 + seed % 2, "train"), rng)
 
