@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-STAGES = ("curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report")
-"""The pipeline's stages in the order they depend on each other."""
+STAGES = ("curate", "key_steps", "warmup", "difficulty", "stepgrpo", "evaluate", "report")
+"""The pipeline's stages in the order they depend on each other; `difficulty` only where a preset has it."""
 
 BUNDLED_MODEL = "r1vl-tiny"
 """The checkpoint that comes with the package."""
 
-StageName = Literal["curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report"]
+StageName = Literal["curate", "key_steps", "warmup", "difficulty", "stepgrpo", "evaluate", "report"]
 
 Hardening = Literal["none", "strict"]
 """Which definition of the rewards: the paper's, or the one that is harder to fool (`r1vl_core/reasoning/hardening.py`)."""
@@ -143,6 +143,23 @@ class Warmup(Dials):
     """Train adapters in place of all weights; the artifact holds the merged policy."""
     save_every: int = Field(50, ge=1)
     """Optimiser steps between checkpoints."""
+
+
+class Difficulty(Dials):
+    """Which questions StepGRPO learns from: those that the warm-up policy answers right now and then, not always and not never."""
+
+    num_samples: int = Field(8, ge=2)
+    """M: paths that the warm-up policy is sampled for on each question, as StepGRPO samples them (temperature, max_new_tokens)."""
+    above: float = Field(0.0, ge=0, lt=1)
+    """Share of right answers that a question must have more than."""
+    below: float = Field(1.0, gt=0, le=1)
+    """Share of right answers that a question must have less than."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Difficulty:
+        if self.above >= self.below:
+            raise ValueError(f"above is {self.above:g} and below {self.below:g}: no pass rate lies between them; raise below")
+        return self
 
 
 class StepGRPO(Dials):
@@ -277,6 +294,8 @@ class Preset(Dials):
     key_steps: KeySteps = KeySteps()
     rewards: Rewards = Rewards()
     warmup: Warmup = Warmup()
+    difficulty: Difficulty | None = None
+    """Restrict StepGRPO to questions of middling difficulty, measured first; none: it learns from all that have key steps."""
     stepgrpo: StepGRPO = StepGRPO()
     evaluate: Evaluate = Evaluate()
     report: ReportPage = ReportPage()

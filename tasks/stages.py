@@ -104,6 +104,8 @@ def in_order(stages: Mapping[str, Stage], until: str, preset: Preset) -> tuple[S
     """The stages that `until` stands on, and itself, each after its inputs. Raises ValueError for a name nobody knows."""
     if until not in stages:
         raise ValueError(f"stage {until!r}: no such stage; there are {', '.join(stages)}")
+    if not stages[until].wanted(preset):
+        raise ValueError(f"stage {until!r}: preset {preset.name} leaves it out; name another stage, or give the preset [{until}]")
     ordered: dict[str, Stage] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
