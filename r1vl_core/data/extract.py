@@ -13,8 +13,9 @@ from itertools import pairwise
 
 from r1vl_core.reasoning.equivalents import equation_forms, is_true, statement_forms, value_forms
 from r1vl_core.reasoning.key_steps import CompiledKeySteps, compile_form, match
-from r1vl_core.reasoning.normal_form import normalise, word_set
+from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import ReasoningPath, parse
+from r1vl_core.reasoning.spellings import word_set
 from r1vl_core.reasoning.units import UNITS
 
 _ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"

@@ -1,0 +1,46 @@
+"""The settings: every dial on one page (`dials.py`), and how a preset file is read (`presets.py`)."""
+
+from r1vl_core.config.dials import (
+    Curate,
+    Difficulty,
+    Evaluate,
+    KeySteps,
+    Lora,
+    Preset,
+    ReportPage,
+    Rewards,
+    Runtime,
+    Source,
+    StepGRPO,
+    Warmup,
+    World,
+)
+from r1vl_core.config.group import Dials
+from r1vl_core.config.names import BUNDLED_MODEL, STAGES, Hardening, Precision, Schedule, StageName
+from r1vl_core.config.presets import check_keys, load_preset, parse_preset
+
+__all__ = [
+    "BUNDLED_MODEL",
+    "STAGES",
+    "Curate",
+    "Dials",
+    "Difficulty",
+    "Evaluate",
+    "Hardening",
+    "KeySteps",
+    "Lora",
+    "Precision",
+    "Preset",
+    "ReportPage",
+    "Rewards",
+    "Runtime",
+    "Schedule",
+    "Source",
+    "StageName",
+    "StepGRPO",
+    "Warmup",
+    "World",
+    "check_keys",
+    "load_preset",
+    "parse_preset",
+]
