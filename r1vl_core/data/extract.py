@@ -66,6 +66,20 @@ def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[st
     return tuple(candidate.forms for _, candidate in sorted(kept, key=lambda item: item[0]))
 
 
+def generated_forms(core: str) -> tuple[str, ...]:
+    """The equivalents that rules generate for a key step, itself first; none for what is neither equation nor quantity.
+
+    >>> generated_forms("6 / 3 = 2")[:2]
+    ('6 / 3 = 2', '6/3 = 2')
+    """
+    source = compile_form(core)
+    for candidate in _candidates(core):
+        first = compile_form(candidate.forms[0])
+        if source is not None and first is not None and first.needle == source.needle:
+            return candidate.forms
+    return ()
+
+
 def _candidates(line: str) -> Iterator[_Candidate]:
     for clause in _clauses(normalise(line).joined.split()):
         equations = list(_equations(" ".join(clause)))
