@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from r1vl_core.config import Teacher
+from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.reasoning.paths import parse
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ def good_teacher(request: dict[str, Any], number: int) -> Reply:
         "augment": {"forms": [["7 and 5"], ["7 plus 5 equals 12", "5 + 7 = 13"]]},
     }
     return says(json.dumps(answers[which(request)]))
+
+
+def rule_teacher(request: dict[str, Any], number: int) -> Reply:
+    """A teacher for any question: it says what the rules would."""
+    text = request["messages"][0]["content"]
+    if which(request) == "augment":
+        return says(json.dumps({"forms": [[] for line in text.partition("Key steps:\n")[2].splitlines()]}))
+    found = extract_key_steps(parse(text.partition("Reasoning path:\n")[2]), 4)
+    return says(json.dumps({"key_steps": [forms[0] for forms in found]}))
 
 
 class ChatServer:

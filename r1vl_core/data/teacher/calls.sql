@@ -2,7 +2,7 @@
 -- of it. Costs are in the currency of the preset's prices; an answer remembered from an earlier run is listed with what it cost then.
 
 -- name: calls_tables
-CREATE TABLE meta (
+CREATE TABLE teacher_meta (
     schema_version INTEGER NOT NULL
 );
 CREATE TABLE teacher_calls (
@@ -70,7 +70,7 @@ CREATE VIEW drops_by_reason AS
     ORDER BY num_dropped DESC, reason;
 
 -- name: calls_insert_version
-INSERT INTO meta VALUES (?);
+INSERT INTO teacher_meta VALUES (?);
 
 -- name: insert_teacher_calls
 INSERT INTO teacher_calls BY NAME SELECT * FROM batch;
