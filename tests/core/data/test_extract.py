@@ -112,7 +112,42 @@ def test_generated_equations_are_equal_to_their_source(operands: list[int], oper
         assert left == right == value, form
 
 
-_TOKENS = ["12", "2.50", ".5", "1,234", "1e5", "e", "x", "x2", "3x", "a", "π", "pi", "√", "sqrt", "%", "°", "degrees", "(", ")", "-", "+", "*", "/", "^", "**", "=", "is", "equals", "times", "½", "²", "squared", "{", "\\frac{1}{2}"]
+_TOKENS = [
+    "12",
+    "2.50",
+    ".5",
+    "1,234",
+    "1e5",
+    "e",
+    "x",
+    "x2",
+    "3x",
+    "a",
+    "π",
+    "pi",
+    "√",
+    "sqrt",
+    "%",
+    "°",
+    "degrees",
+    "(",
+    ")",
+    "-",
+    "+",
+    "*",
+    "/",
+    "^",
+    "**",
+    "=",
+    "is",
+    "equals",
+    "times",
+    "½",
+    "²",
+    "squared",
+    "{",
+    "\\frac{1}{2}",
+]
 
 
 @given(st.lists(st.tuples(st.sampled_from(_TOKENS), st.sampled_from(["", " "])), min_size=3, max_size=14))
