@@ -40,11 +40,14 @@ def teach_in_stage(job: Build, questions: Sequence[Question], log: CallLog) -> l
         log.add(place, questions[place], lesson)
         lessons[place] = Lesson(lesson.key_steps, reason=lesson.reason, detail=lesson.detail)
 
+    stopped = ""
     try:
         with open_cache(job.runtime.root, job.log) as cache:
             teach_all(questions, service(teacher_of(job.preset), job.recipe.key), cache, dials.max_key_steps, note, _teller(job))
     except TeacherStopped as stop:
-        raise StageStopped(f"key_steps: {stop}") from None
+        stopped = str(stop)
+    if stopped:
+        raise StageStopped(f"key_steps: {stopped}")
     return [lesson for lesson in lessons if lesson is not None]
 
 
