@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tasks.launch import StageStopped
 from tasks.registry import STAGES
 from tasks.stages import StageEvent, StageResult, bring_up_to_date
 from tasks.store import Store
+from tasks.teaching import open_cache
 from tests.chat_server import ChatServer, Reply, fails, rule_teacher, says, serving
 
 KEY = "sk-secret-0123456789"
@@ -168,6 +171,22 @@ def test_key_steps_laid_over_are_held_against_the_reference_path(store: Store, t
     assert "2 questions have key steps from mine.jsonl; 1 of its records belongs to no question" in log[0].replace(
         "belong to", "belongs to"
     )
+
+
+def test_who_comes_second_to_the_cache_waits_and_says_for_whom(tmp_path: Path) -> None:
+    waiting, order = threading.Event(), []
+
+    def second() -> None:
+        with open_cache(tmp_path, lambda line: (order.append(line), waiting.set())):
+            order.append("second")
+
+    with open_cache(tmp_path, lambda line: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(60)
+        order.append("first")
+    thread.join(60)
+    assert order == [f"process {os.getpid()} is asking the teacher; waiting for it to end", "first", "second"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import openai
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from r1vl_core.config import Teacher
 from r1vl_core.data.teacher.budget import TeacherStopped, Tokens
@@ -161,13 +161,13 @@ class _Choice(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int = Field(ge=0, le=2**40)
+    completion_tokens: int = Field(ge=0, le=2**40)
 
 
 class _Body(BaseModel):
     choices: list[_Choice]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 def _read(content: bytes) -> Completion:
@@ -177,7 +177,7 @@ def _read(content: bytes) -> Completion:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise Busy(f"answered with what is no chat completion ({place + ': ' if place else ''}{first['msg']:.80})") from None
-    tokens = None if body.usage is None else Tokens(max(0, body.usage.prompt_tokens), max(0, body.usage.completion_tokens))
+    tokens = _counted(body.usage)
     if not body.choices:
         return Completion("", "nothing", tokens)
     choice = body.choices[0]
@@ -185,6 +185,15 @@ def _read(content: bytes) -> Completion:
         return Completion(choice.message.refusal or choice.message.content or "", "refusal", tokens)
     text = choice.message.content or ""
     return Completion(text, (choice.finish_reason or "stop") if text.strip() else "nothing", tokens)
+
+
+def _counted(usage: Any) -> Tokens | None:
+    """Tokens as the service counts them; None where it counts none, or what makes no sense: the answer is none the worse for it."""
+    try:
+        counted = _Usage.model_validate(usage)
+    except ValidationError:
+        return None
+    return Tokens(counted.prompt_tokens, counted.completion_tokens)
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -69,6 +69,9 @@ USELESS = {
     "numbers": says('{"key_steps": [12]}'),
     "an empty text": says('{"key_steps": [" "]}'),
     "nothing": says(None),
+    "half a character": says('{"key_steps": ["\\ud800"]}'),
+    "a depth": says('{"key_steps": ' + "[" * 5000),
+    "one thing twice": says('{"key_steps": ["5 + 7 = 12"]} {"key_steps": []}'),
     "no choices": Reply(b'{"choices": []}'),
     "too many": says(json.dumps({"key_steps": ["5 + 7 = 12"] * 65})),
 }

@@ -312,6 +312,45 @@ def test_a_service_that_counts_no_tokens_is_counted_at_its_most(cache: AnswerCac
     assert cache.spent("recipe") == upper_bound([{"role": "user", "content": "question 00"}], 20)
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "null",
+        "7",
+        "{}",
+        '{"prompt_tokens": -5, "completion_tokens": 1}',
+        '{"prompt_tokens": 1e30, "completion_tokens": 1}',
+        '{"prompt_tokens": null, "completion_tokens": null}',
+        f'{{"prompt_tokens": {10**25}, "completion_tokens": 1}}',
+    ],
+)
+def test_a_count_of_tokens_that_makes_no_sense_is_none(cache: AnswerCache, usage: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": "{{}}"}}}}], "usage": {usage}}}'.encode()
+    with serving(lambda request, number: Reply(body)) as chat:
+        assert one(chat, cache, max_answer_tokens=20).answer.tokens == upper_bound(MESSAGES, 20)
+
+
+HOSTILE = {
+    "a lone surrogate": b'{"choices": [{"message": {"content": "\\ud800"}}]}',
+    "nested a million times": b'{"choices": ' + b"[" * 10**6,
+    "a number of a million digits": b'{"choices": [{"message": {"content": ' + b"9" * 10**6 + b"}}]}",
+    "a list of parts": b'{"choices": [{"message": {"content": [{"type": "text", "text": "{}"}]}}]}',
+    "not a number": b'{"choices": NaN}',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_body_made_to_hurt_is_no_answer(cache: AnswerCache, body: bytes) -> None:
+    with serving(lambda request, number: Reply(body)) as chat, pytest.raises(NoAnswer, match="no chat completion"):
+        one(chat, cache, max_attempts=2)
+
+
+def test_any_text_that_can_be_an_answer_is_kept_as_it_is(cache: AnswerCache) -> None:
+    text = "\x00 ½ \U0001f600 \u202e ' \" ; DROP TABLE answers; --"
+    with serving(lambda request, number: says(text)) as chat:
+        assert one(chat, cache).answer.text == one(chat, cache).answer.text == text
+
+
 def test_another_program_s_cache_and_a_file_that_is_none_are_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("no database" * 999)
     with pytest.raises(ValueError, match="move it away"), opened(tmp_path / "text.duckdb"):
