@@ -6,7 +6,6 @@ language model would add (paper, section 3) is other words for the same thing.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 
 from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
-from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form
+from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
 from r1vl_core.reasoning.normal_form import NormalText, normalise, word_set
 from r1vl_core.reasoning.paths import ReasoningPath
 from r1vl_core.reasoning.units import UNITS
@@ -38,11 +37,13 @@ _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """Something said in a step: `rank` 0 for an equation, 1 for a named quantity, 2 for a phrase, 3 for a name or a
-    quantity with its unit, 4 for a bare number. `first` is its first form, `spell` gives all of them: few candidates are kept."""
+    quantity with its unit, 4 for a bare number. `first` is its first form, `spell` gives all of them: few candidates are kept.
+    `pieces` are the first form's where it is known to be in normal form."""
 
     rank: int
     first: str
     spell: Callable[[], tuple[str, ...]]
+    pieces: tuple[str, ...] = ()
 
 
 def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[str, ...], ...]:
@@ -63,7 +64,7 @@ def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[st
         said = _Spelled(candidate)
         # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
         if said.needle is not None and not any(other.holds(said.needle) for other in seen) and steps.reach(said, number):
-            kept.append((position, said.forms))
+            kept.append((position, said.forms()))
             seen.append(said)
     return tuple(forms for _, forms in sorted(kept))
 
@@ -72,29 +73,37 @@ class _Spelled:
     """A candidate with its forms, each compiled only when it is asked for; `needle` is the first one's."""
 
     def __init__(self, candidate: _Candidate) -> None:
-        self._candidate = candidate
-        self.first = compile_form(candidate.first)
-        self.needle = self.first.needle if self.first is not None else next((form.needle for form in self.compiled), None)
+        self._spell = candidate.spell
+        self._forms: tuple[str, ...] | None = None
+        self._compiled: list[CompiledForm] | None = None
+        self._text = ""
+        pieces = list(candidate.pieces)
+        self.first = compile_pieces(candidate.first, pieces) if pieces else compile_form(candidate.first)
+        self.needle = self.first.needle if self.first is not None else next((form.needle for form in self.compiled()), None)
 
-    @functools.cached_property
     def forms(self) -> tuple[str, ...]:
-        return self._candidate.spell()
+        """All of them, the first one first."""
+        if self._forms is None:
+            self._forms = self._spell()
+            self._text = " ".join(self._forms).lower()
+        return self._forms
 
-    @functools.cached_property
     def compiled(self) -> list[CompiledForm]:
-        return [form for form in map(compile_form, self.forms) if form is not None]
-
-    @functools.cached_property
-    def _text(self) -> str:
-        return " ".join(self.forms).lower()
+        """Those that say something."""
+        if self._compiled is None:
+            self._compiled = [form for form in map(compile_form, self.forms()) if form is not None]
+        return self._compiled
 
     def holds(self, needle: str) -> bool:
         """Does a needle stand in one of the forms'?"""
         if self.first is not None and needle in self.first.needle:
             return True
+        self.forms()
         # Generated forms have the words and numbers of their text: where one of the needle's is missing, no form need be compiled.
-        words = (piece for piece in needle.split() if piece[0].isascii() and piece[0].isalnum())
-        return all(word in self._text for word in words) and any(needle in form.needle for form in self.compiled)
+        for piece in needle.split():
+            if piece[0].isascii() and piece[0].isalnum() and piece not in self._text:
+                return False
+        return any(needle in form.needle for form in self.compiled())
 
 
 class _Steps:
@@ -120,7 +129,7 @@ class _Steps:
         if said.first is not None and self._haystacks[number].find(said.first) is not None:
             return True
         everywhere = Haystack([(0, self._step(other)) for other in range(len(self._path.steps))])
-        return any(everywhere.find(form) is not None for form in said.compiled)
+        return any(everywhere.find(form) is not None for form in said.compiled())
 
     def _step(self, number: int) -> NormalText:
         if number not in self._normal:
@@ -176,7 +185,7 @@ def _equations(clause: str) -> Iterator[_Candidate]:
             pieces = equation.split()
             says_something = left != right and any(piece.isalpha() or piece in "+-*/^" for piece in pieces)
             if says_something and pieces.count("(") == pieces.count(")") and holds(pieces) is not False:
-                yield _Candidate(0, equation, partial(spellings, equation, pieces))
+                yield _Candidate(0, equation, partial(spellings, equation, pieces), tuple(pieces))
 
 
 def _statements(clause: list[str]) -> Iterator[_Candidate]:

@@ -130,21 +130,27 @@ def holds(pieces: Iterable[str]) -> bool | None:
             sides.append([])
         else:
             sides[-1].append(piece)
-    values: list[Fraction] = []
+    values: list[Fraction | int] = []
     for side in sides:
-        value = evaluate(side)
+        value = _value(side)
         if value is None:
             return None
         values.append(value)
-    return None if len(values) < 2 else all(abs(value - values[0]) <= abs(values[0]) / 100 for value in values[1:])
+    limit = max(values[0], -values[0])
+    return None if len(values) < 2 else all(-limit <= 100 * (value - values[0]) <= limit for value in values[1:])
 
 
 def evaluate(pieces: list[str]) -> Fraction | None:
     """The value of numbers joined by + - * / and brackets, exactly; None for anything else and for a division by zero."""
+    value = _value(pieces)
+    return None if value is None else Fraction(value)
+
+
+def _value(pieces: list[str]) -> Fraction | int | None:
     if not pieces or len(pieces) > 60:
         return None
     value, at = _sum(pieces, 0, 0)
-    return Fraction(value) if value is not None and at == len(pieces) else None
+    return value if at == len(pieces) else None
 
 
 # Whole numbers are reckoned with as such, which is many times faster than with fractions; only a division makes one.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from r1vl_core.data.extract import _SIDES, extract_key_steps
 from r1vl_core.handwriting.world import make_item, written_path
 from r1vl_core.reasoning.equivalents import equation_forms, evaluate, holds, is_true, spellings
-from r1vl_core.reasoning.key_steps import compile_key_steps, match
+from r1vl_core.reasoning.key_steps import compile_form, compile_key_steps, compile_pieces, match
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import parse, render
 
@@ -157,6 +157,7 @@ def test_the_pieces_of_an_equation_that_was_found_are_in_normal_form_already(tok
         assert normalise(equation).joined == equation
         assert spellings(equation, equation.split()) == equation_forms(equation)
         assert holds(equation.split()) is is_true(equation)
+        assert compile_pieces(equation, equation.split()) == compile_form(equation)
 
 
 def test_what_the_rules_extract_from_the_bundled_world_is_what_its_published_numbers_were_trained_on() -> None:
