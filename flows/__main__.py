@@ -1,4 +1,4 @@
-"""The r1vl command. Exit status 0: done; 1: failed; 2: the user's mistake, said in one line; 130: interrupted."""
+"""The r1vl command: the pipeline, its servers, and what it made; `tools` has the commands beside it, `exits` how they end."""
 
 from __future__ import annotations
 
@@ -11,17 +11,26 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import key_steps
-from flows.choosing import choose, from_here, is_file_name, parse_settings, preset_names
-from flows.prefect_api import Unreachable
-from flows.processes import DidNotStart
+from flows import key_steps, tools
+from flows.choosing import choose, from_here, is_file_name, parse_settings
+from flows.exits import exit_status
+from flows.options import (
+    ForceOption,
+    PresetArgument,
+    RootOption,
+    RunArgument,
+    SeedOption,
+    SetOption,
+    UntilOption,
+)
 from flows.runtime import runtime_from
 from flows.scoring import FIELDS
-from r1vl_core.config import Hardening, Runtime, StageName
+from r1vl_core.config import Runtime, check_keys
+from r1vl_core.prompts import prompt_names
 
 app = typer.Typer(
     name="r1vl",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -29,24 +38,6 @@ app = typer.Typer(
 )
 
 app.add_typer(key_steps.app)
-
-RootOption = Annotated[Path | None, typer.Option("--root", help="Folder all state lives in.  [default: R1VL_ROOT, else .r1vl]")]
-PresetArgument = Annotated[str, typer.Argument(help=f"A bundled preset ({', '.join(preset_names())}) or the path of a .toml file.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. stepgrpo.group_size=8; repeatable.")
-]
-SeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Seed of data order, sampling and initial state.  [default: the preset's]")
-]
-UntilOption = Annotated[
-    StageName | None, typer.Option("--until", help="Bring this stage up to date and stop.  [default: the whole pipeline]")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Rebuild the stage named by --until; without it, every stage.")]
-
-QuestionsOption = Annotated[
-    Path,
-    typer.Option("--questions", help="JSON lines with id, question, answer, key_steps (and choices), R1-VL-10K, or a DuckDB file of ours."),
-]
 
 
 def _tell_version(asked: bool) -> None:
@@ -57,9 +48,13 @@ def _tell_version(asked: bool) -> None:
 
 @app.callback()
 def r1vl(
+    context: typer.Context,
     _version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Show the version and exit.")] = False,
 ) -> None:
     """Step-wise reasoning for vision-language models: data, warm-up, StepGRPO and evaluation as one pipeline."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -71,10 +66,12 @@ def run(
     force: ForceOption = False,
     root: RootOption = None,
 ) -> None:
-    """Run the pipeline here and now, in this process; no server to set up."""
+    """Run the pipeline here and now, in this process. No server to set up."""
     runtime = _settle(root)
     overrides = parse_settings(settings or [])
-    choose(preset, overrides, seed)  # a mistake is told before anything starts
+    from flows.planning import look_over
+
+    look_over(choose(preset, overrides, seed, given_by="--set"), until)  # a mistake is told before anything starts
     from flows.here import run_here
 
     run_here(runtime.root, {"preset": preset, "overrides": overrides, "seed": seed, "until": until, "force": force})
@@ -82,18 +79,23 @@ def run(
 
 @app.command()
 def submit(
-    deployment: Annotated[str, typer.Argument(help="The deployment to run: full-pipeline, curate, key-steps, warmup, …")] = "full-pipeline",
-    preset: Annotated[str | None, typer.Option("--preset", help="Preset name or file.  [default: the deployment's]")] = None,
+    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="full-pipeline, curate, key-steps, warmup, …")] = "full-pipeline",
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="PRESET", help="Preset name or file.  [default: the deployment's]")
+    ] = None,
     settings: SetOption = None,
     seed: SeedOption = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild the deployment's own stage; full-pipeline rebuilds every stage.")] = False,
     root: RootOption = None,
 ) -> None:
-    """Start the local servers if need be, run a deployment on them, follow it, and print its result."""
+    """Run a deployment on the local servers and follow it. Starts them if need be, and prints the result."""
     runtime = _settle(root)
     overrides = parse_settings(settings or [])
+    check_keys(overrides, "--set")  # a mistake is told before anything starts
     if preset is not None:
-        choose(preset, overrides, seed)  # a mistake is told before anything starts
+        from flows.planning import look_over
+
+        look_over(choose(preset, overrides, seed, given_by="--set"), None)
         preset = str(Path(preset).resolve()) if is_file_name(preset) else preset  # the worker stands in another folder
     given: dict[str, Any] = {"preset": preset, "overrides": from_here(overrides), "seed": seed, "force": force}
     from flows.submitting import submit_and_follow
@@ -101,6 +103,22 @@ def submit(
     raise typer.Exit(
         submit_and_follow(runtime.root, deployment, {name: value for name, value in given.items() if value not in (None, {}, False)})
     )
+
+
+@app.command()
+def watch(run_id: RunArgument = None, root: RootOption = None) -> None:
+    """Follow a run again, to its result, as `submit` does; Ctrl-C leaves it running."""
+    from flows.submitting import watch as watch_run
+
+    raise typer.Exit(watch_run(_settle(root).root, run_id))
+
+
+@app.command()
+def cancel(run_id: RunArgument = None, root: RootOption = None) -> None:
+    """End a run; a training under way saves a checkpoint first, and a rerun goes on from there."""
+    from flows.submitting import cancel as cancel_run
+
+    cancel_run(_settle(root).root, run_id)
 
 
 @app.command()
@@ -117,19 +135,25 @@ def plan(
     from flows.planning import print_memory, print_plan
 
     if memory:
-        print_memory(runtime, choose(preset, parse_settings(settings or []), seed))
+        print_memory(runtime, choose(preset, parse_settings(settings or []), seed, given_by="--set"))
         return
-    print_plan(runtime, choose(preset, parse_settings(settings or []), seed), until)
+    print_plan(runtime, choose(preset, parse_settings(settings or []), seed, given_by="--set"), until)
 
 
 @app.command()
 def up(
-    prefect_port: Annotated[int | None, typer.Option(help="Port of the Prefect server.  [default: a free one]", min=1, max=65535)] = None,
-    mlflow_port: Annotated[int | None, typer.Option(help="Port of the MLflow server.  [default: a free one]", min=1, max=65535)] = None,
-    pool: Annotated[list[str] | None, typer.Option("--pool", help="Start a worker for this pool as well; repeatable.")] = None,
+    prefect_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port of the Prefect server.  [default: a free one]", min=1, max=65535)
+    ] = None,
+    mlflow_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port of the MLflow server.  [default: a free one]", min=1, max=65535)
+    ] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", metavar="POOL", help="Start a worker for this pool as well; repeatable.")
+    ] = None,
     root: RootOption = None,
 ) -> None:
-    """Start Prefect, MLflow and a worker on loopback, and deploy; what runs already is left alone."""
+    """Start Prefect, MLflow and a worker on loopback. Deploys as well; what runs already is left alone."""
     from flows import servers
     from flows.doctor import close_abandoned
 
@@ -143,7 +167,7 @@ def up(
 
 @app.command()
 def down(root: RootOption = None) -> None:
-    """End what `up` started, by recorded process id; a training under way saves a checkpoint first."""
+    """End what `up` started. By recorded process id; a training under way saves a checkpoint first."""
     from flows import servers
 
     ended = servers.down(_settle(root).root)
@@ -152,7 +176,7 @@ def down(root: RootOption = None) -> None:
 
 @app.command()
 def env(root: RootOption = None) -> None:
-    """Print the exports that point prefect and mlflow at the local servers: eval "$(r1vl env)"."""
+    """Print exports that point other tools at the servers. For the prefect and mlflow commands: eval "$(r1vl env)"."""
     from flows import servers
 
     typer.echo(servers.exports(_settle(root).root))
@@ -161,7 +185,9 @@ def env(root: RootOption = None) -> None:
 @app.command()
 def results(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    run_id: Annotated[str, typer.Option("--run", help="A flow run's id; last is the last run of the whole pipeline.")] = "last",
+    run_id: Annotated[
+        str, typer.Option("--run", metavar="ID", help="A flow run's id; last is the last run of the whole pipeline.")
+    ] = "last",
     root: RootOption = None,
 ) -> None:
     """Show what the last run of the pipeline came to."""
@@ -178,66 +204,45 @@ def results(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="What to ask about the picture.")],
-    image: Annotated[Path, typer.Option("--image", help="The picture (PNG, JPEG, WEBP).")],
-    model: Annotated[Path | None, typer.Option("--model", help="A checkpoint folder.  [default: the StepGRPO policy made last]")] = None,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask about the picture.")],
+    image: Annotated[Path, typer.Option("--image", metavar="FILE", help="The picture (PNG, JPEG, WEBP).")],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="FOLDER", help="A checkpoint's folder, or r1vl-tiny.  [default: the StepGRPO policy made last]"),
+    ] = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", help="Prompt template.  [default: the policy's own; reasoning with --model]")
+        str | None,
+        typer.Option(
+            "--prompt", metavar="NAME", help=f"{' or '.join(prompt_names())}.  [default: the policy's own; reasoning with --model]"
+        ),
     ] = None,
     root: RootOption = None,
 ) -> None:
-    """Answer a question about a picture with a trained policy; the sections of its reasoning are shown apart."""
+    """Have a trained policy answer a question on a picture. The sections of its reasoning are shown apart."""
     runtime = _settle(root)
     from flows.asking import print_answer
 
     print_answer(runtime, question, image, model, prompt)
 
 
-@app.command(epilog=FIELDS)
-def reward(
-    questions: QuestionsOption,
-    responses: Annotated[Path, typer.Option("--responses", help='JSON lines {"id": …, "response": …}; - reads the standard input.')],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a response.")] = False,
-    alpha: Annotated[float, typer.Option("--alpha", help="Weight of the matched key steps in StepRAR.")] = 0.1,
-    hardening: Annotated[Hardening, typer.Option("--hardening", help="The paper's rewards, or those harder to fool.")] = "none",
-) -> None:
-    """Score responses offline: StepRAR, StepRVR and everything that explains them, one line a response."""
-    from flows.scoring import print_rewards
-
-    print_rewards(questions, responses, as_json=as_json, alpha=alpha, hardening=hardening)
-
-
-@app.command()
-def audit_rewards(
-    questions: Annotated[
-        Path | None, typer.Option("--questions", help="As for `r1vl reward`, with reference paths.  [default: the last run's]")
-    ] = None,
-    responses: Annotated[Path | None, typer.Option("--responses", help="A policy's responses.  [default: the last run's samples]")] = None,
-    hardening: Annotated[Hardening | None, typer.Option("--hardening", help="Audit one definition.  [default: both]")] = None,
-    alpha: Annotated[float, typer.Option("--alpha", help="Weight of the matched key steps in StepRAR.", min=0.0, max=1e6)] = 0.1,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Questions attacked, evenly spread; 0 means all.")] = 500,
-    page: Annotated[Path | None, typer.Option("--page", help="The HTML page.  [default: audit.html in the root]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
-    root: RootOption = None,
-) -> None:
-    """Measure what the rewards can be fooled by, and whether they tell right paths from wrong ones; ends in a table and a page."""
-    runtime = _settle(root)
-    from flows.auditing import audit_rewards as audit_and_print
-
-    chosen: list[Hardening] = [hardening] if hardening else ["none", "strict"]
-    audit_and_print(runtime.root, questions, responses, chosen, alpha=alpha, limit=limit, page=page, as_json=as_json)
+app.command(epilog=FIELDS)(tools.reward)
+app.command()(tools.audit_rewards)
 
 
 @app.command()
 def sql(
-    query: Annotated[str | None, typer.Argument(help="One SELECT.  [default: list the tables with their columns and rows]")] = None,
+    query: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="One SELECT.  [default: list the tables with their columns and rows]")
+    ] = None,
     artifact: Annotated[str, typer.Option("--artifact", metavar="STAGE", help="The stage whose artifact is asked.")] = "stepgrpo",
-    run_id: Annotated[str | None, typer.Option("--run", help="The flow run it belongs to; last is the last.  [default: made last]")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="The flow run it belongs to; last is the last.  [default: made last]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
     root: RootOption = None,
 ) -> None:
-    """Ask a stage's artifact in SQL: rollouts, rewards, questions, key steps, rejected records; read-only, cut off from all else."""
+    """Ask what a stage made, in SQL. Rollouts, rewards, questions, key steps, rejected records; read-only, cut off from all else."""
     if as_json and as_csv:
         raise ValueError("--json and --csv: give one of them")
     from flows.querying import print_answer as answer
@@ -245,51 +250,25 @@ def sql(
     answer(_settle(root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
 
 
-@app.command()
-def world(
-    out: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
-    questions: Annotated[int, typer.Option("--questions", min=1, help="Clean training questions; planted defects come on top.")] = 2400,
-    heldout: Annotated[int, typer.Option("--heldout", min=1, help="Held-out questions.")] = 600,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides boards, questions and defects.")] = 0,
-) -> None:
-    """Make a handwriting world: a Mulberry-SFT file with its images, and a VLMEvalKit TSV of held-out questions."""
-    from r1vl_core.handwriting.world import make_world
-
-    make_world(out, questions, heldout, seed)
-    typer.echo(f"{out}: {questions} clean training questions, planted defects on top (planted.json), {heldout} held-out; seed {seed}")
-
-
-@app.command()
-def tiny_base(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the checkpoint.")],
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.  [default: what the bundled one took]")] = None,
-    work_dir: Annotated[Path | None, typer.Option("--work-dir", help="Folder for checkpoints to resume from.")] = None,
-) -> None:
-    """Train the tiny base model that the bundled world starts from."""
-    from flows.progress import Progress
-    from r1vl_core.handwriting.tiny_base import NUM_STEPS, train_tiny_base
-
-    show = Progress(lambda _percent, line: typer.echo(line), interval_s=5.0)
-    for report in train_tiny_base(out, seed, steps or NUM_STEPS, work_dir):
-        show(report.step, report.num_steps, report.metrics)
-    typer.echo(f"saved to {out}")
+app.command()(tools.world)
+app.command()(tools.tiny_base)
 
 
 @app.command()
 def doctor(
-    look: Annotated[bool, typer.Option("--look", help="Only say what is wrong; mend nothing.")] = False,
+    look: Annotated[bool, typer.Option("--look", help="Only say what is wrong, and exit with 1 if anything is; mend nothing.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte of every artifact (about a second a gigabyte).")] = False,
     root: RootOption = None,
 ) -> None:
-    """Find and mend what a crash left: runs nobody works on any more, broken artifacts, leftover builds, dead servers."""
+    """Find and mend what a crash left. Runs nobody works on any more, broken artifacts, leftover builds, dead servers."""
     runtime = _settle(root)
     from flows.doctor import examine
 
-    found = examine(runtime.root, mend=not look, deep=deep)
-    for finding in found:
-        typer.echo(finding)
-    typer.echo(f"{len(found)} found{'' if look else ' and mended'}" if found else "all well")
+    examined = examine(runtime.root, mend=not look, deep=deep)
+    for line in (*(finding.text for finding in examined.found), *examined.unseen, examined.verdict()):
+        typer.echo(line)
+    if not all(finding.mended for finding in examined.found):
+        raise typer.Exit(1)
 
 
 def _settle(root: Path | None) -> Runtime:
@@ -300,19 +279,7 @@ def main() -> None:
     """Run the command; turn what went wrong into one line and an exit status."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with & by a shell: what we start must not inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        app()
-    except ValueError as error:
-        sys.exit(_said(error, 2))
-    except (DidNotStart, Unreachable, OSError) as error:
-        sys.exit(_said(error, 1))
-    except KeyboardInterrupt:
-        sys.exit(_said("interrupted", 130))
-
-
-def _said(problem: object, status: int) -> int:
-    print(f"r1vl: {' '.join(str(problem).split())}", file=sys.stderr)
-    return status
+    sys.exit(exit_status(app))
 
 
 if __name__ == "__main__":

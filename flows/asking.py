@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from r1vl_core.config import Preset, Runtime
+from r1vl_core.config import Preset, Runtime, StepGRPO
+from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.prompts import prompt_names
 from r1vl_core.reasoning import paths
-from tasks.store import Store
+from tasks.store import Artifact, Store
 
 _MAX_PIXELS = 50_000_000
-_MAX_NEW_TOKENS = 1024
-_DEFAULTS: tuple[str, int] = (Preset.model_fields["prompt"].default, Preset.model_fields["max_pixels"].default)
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """A policy's checkpoint, and what it is asked with: prompt template, largest picture in pixels, longest answer in tokens."""
+
+    checkpoint: Path
+    prompt: str
+    max_pixels: int
+    max_new_tokens: int
 
 
 def print_answer(runtime: Runtime, question: str, image: Path, model: Path | None, prompt: str | None = None) -> None:
-    """Answer and print, section by section. Raises ValueError for a picture, a question or a checkpoint that will not do."""
+    """Answer and print, section by section; how far it is stands on the error output, where that is a terminal.
+
+    Raises ValueError for a picture, a question, a prompt or a checkpoint that will not do, before anything is loaded.
+    """
     from r1vl_core.data.images import PictureError, load_image
 
     if not question.strip():
         raise ValueError("the question is empty")
+    if prompt is not None and prompt not in prompt_names():
+        raise ValueError(f"--prompt {prompt}: no prompt template has this name; there are {', '.join(prompt_names())}")
     try:
         picture = load_image(image, _MAX_PIXELS)
     except PictureError as error:
-        raise ValueError(f"picture {image}: {error.detail}; a PNG, JPEG or WEBP file is needed") from None
-    checkpoint, prompt_name, max_pixels = (model, *_DEFAULTS) if model else _latest_policy(runtime.root)
-    prompt_name = prompt or prompt_name
-    from r1vl_core.policy.model import load_policy
-    from r1vl_core.policy.rollout import generate
+        raise ValueError(f"picture {image}: {error.detail}") from None
+    answering = _given(model, runtime.root) if model else _made_last(runtime.root)
+    with Console(stderr=True).status("loading the policy") as status:
+        from transformers.utils.logging import disable_progress_bar
 
-    policy = load_policy(checkpoint, prompt=prompt_name, max_pixels=max_pixels, device=_device(runtime))
-    (rollout,) = generate(policy, [policy.encode("question", question, picture)], max_new_tokens=_MAX_NEW_TOKENS)
-    print_path(Console(), paths.parse(policy.decode(rollout.token_ids)), checkpoint)
+        from r1vl_core.policy.model import choose_device, load_policy
+        from r1vl_core.policy.rollout import generate
+
+        disable_progress_bar()  # the status line says it already, and only where somebody reads it
+        policy = load_policy(
+            answering.checkpoint, prompt=prompt or answering.prompt, max_pixels=answering.max_pixels, device=choose_device(runtime.device)
+        )
+        (rollout,) = generate(
+            policy,
+            [policy.encode("question", question, picture)],
+            max_new_tokens=answering.max_new_tokens,
+            progress=lambda num_tokens: status.update(f"answering: {num_tokens} tokens, at most {answering.max_new_tokens}"),
+        )
+    print_path(Console(), paths.parse(policy.decode(rollout.token_ids)), answering.checkpoint)
+    if rollout.truncated:
+        print(f"cut off after {answering.max_new_tokens} tokens: the policy did not come to an end")
 
 
 def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) -> None:
@@ -52,16 +80,34 @@ def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) ->
     console.print(Text(f"policy: {checkpoint}", style="dim"), soft_wrap=True)
 
 
-def _latest_policy(root: Path) -> tuple[Path, str, int]:
-    """Checkpoint, prompt and largest picture of the StepGRPO policy made last."""
+def _given(model: Path, root: Path) -> _Answering:
+    """The checkpoint in a folder of the user's, or in the store, asked as it was trained then.
+
+    A name of the hub's is refused: what is there has not been trained here.
+    """
+    folder = Path(bundled_checkpoint(model))
+    if not folder.is_dir():
+        raise ValueError(f"--model {model}: no such folder; give the folder of a checkpoint, or leave --model out for the policy made last")
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"--model {model}: no checkpoint, for it holds no config.json; give the folder that does")
+    for artifact in Store(root).artifacts():
+        if artifact.path.resolve() == folder.resolve().parent:
+            return _trained_here(artifact, folder)
+    preset, stepgrpo = Preset.model_fields, StepGRPO.model_fields
+    return _Answering(folder, preset["prompt"].default, preset["max_pixels"].default, stepgrpo["max_new_tokens"].default)
+
+
+def _made_last(root: Path) -> _Answering:
+    """The StepGRPO policy made last, asked as it was trained."""
     artifact = Store(root).latest("stepgrpo")
     if artifact is None:
         raise ValueError(f"no trained policy under {root}; run the pipeline first (`r1vl run tiny`) or name a checkpoint with --model")
+    return _trained_here(artifact, artifact.path / str(artifact.notes["checkpoint"]))
+
+
+def _trained_here(artifact: Artifact, checkpoint: Path) -> _Answering:
+    """A policy of the store's, asked as it was trained."""
     (prompt,) = artifact.recipe.prompts
-    return artifact.path / str(artifact.notes["checkpoint"]), prompt, int(artifact.recipe.settings["max_pixels"])
-
-
-def _device(runtime: Runtime) -> str:
-    from r1vl_core.policy.model import choose_device
-
-    return choose_device(runtime.device)
+    settings = artifact.recipe.settings
+    longest = settings.get("max_new_tokens", StepGRPO.model_fields["max_new_tokens"].default)  # warm-up samples nothing
+    return _Answering(checkpoint, prompt, int(settings["max_pixels"]), int(longest))

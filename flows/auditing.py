@@ -13,6 +13,7 @@ from rich.table import Table
 
 from flows.results import read_result
 from flows.runtime import ready_root
+from flows.scoring import check_one_input
 from r1vl_core.config import Hardening
 from r1vl_core.data.scoring import read_question_file, read_responses
 from r1vl_core.reasoning.audit import Area, Audit, audit
@@ -65,9 +66,10 @@ def print_audit(console: Console, found: Audit) -> None:
 
 
 def _given(questions: Path, responses: Path | None) -> tuple[str, list[Question], list[tuple[str, str]]]:
+    check_one_input(questions, responses)
     asked = [one.question for one in read_question_file(questions)]
     sampled = _sampled(responses, {question.id for question in asked}, questions) if responses else []
-    return questions.name, asked, sampled
+    return "standard input" if str(questions) == "-" else questions.name, asked, sampled
 
 
 def _of_last_run(root: Path, responses: Path | None) -> tuple[str, list[Question], list[tuple[str, str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
-def choose(preset: str, overrides: Mapping[str, Any] | None = None, seed: int | None = None) -> Preset:
+def choose(preset: str, overrides: Mapping[str, Any] | None = None, seed: int | None = None, *, given_by: str = "override") -> Preset:
     """The preset of this name, or in this TOML file, with dotted overrides ("stepgrpo.alpha": 0.2) and a seed laid over it.
 
-    Raises ValueError naming the preset, the file or the key, and the cure.
+    Raises ValueError naming the preset, the file or the override (by the name `given_by`), and the cure.
     """
-    return load_preset(_file_of(preset), dict(overrides or {}), seed)
+    return load_preset(_file_of(preset), overrides, seed, given_by=given_by)
 
 
 def is_file_name(preset: str) -> bool:
@@ -46,7 +47,9 @@ def _file_of(preset: str) -> Path:
     if is_file_name(preset):
         return Path(preset)
     if preset not in preset_names():
-        raise ValueError(f"no preset named {preset!r}; there are {', '.join(preset_names())}, or give the path of a .toml file")
+        near = get_close_matches(preset, preset_names(), n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"no preset named {preset!r}; {meant}there are {', '.join(preset_names())}, or give the path of a .toml file")
     return PRESETS / f"{preset}.toml"
 
 

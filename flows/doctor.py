@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,61 @@ from flows.leases import drop_lease, is_worked_on
 from flows.prefect_api import TERMINAL, PrefectApi
 from tasks.mending import audit, repair
 from tasks.spool import Unreachable
-from tasks.store import Store
+from tasks.store import Store, Verify
 from tasks.supervise import end_processes, orphans
 from tasks.tracking import Tracker
 
 
-def examine(root: Path, *, mend: bool, deep: bool) -> list[str]:
-    """Everything found, a line each; with `mend`, mended as well. `deep` reads every byte of every artifact."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a crash left behind, in a line, and whether it is mended now.
+
+    >>> Finding("worker is recorded as running, but its process is gone", mended=True).mended
+    True
+    """
+
+    text: str
+    mended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found, and what could not be looked at (which says nothing about whether it is well)."""
+
+    found: tuple[Finding, ...]
+    unseen: tuple[str, ...]
+
+    def verdict(self) -> str:
+        """The closing line."""
+        if not self.found:
+            return "nothing else is wrong" if self.unseen else "all well"
+        unmended = sum(not finding.mended for finding in self.found)
+        if unmended == len(self.found):
+            return f"{unmended} found; `r1vl doctor` without --look mends"
+        return f"{len(self.found)} found, {len(self.found) - unmended} mended" if unmended else f"{len(self.found)} found and mended"
+
+
+def examine(root: Path, *, mend: bool, deep: bool) -> Examined:
+    """Everything that is wrong; with `mend`, mended as well. `deep` reads every byte of every artifact.
+
+    Raises ValueError for a root that is no folder.
+    """
     if not root.is_dir():
-        return []
-    found = [*_lost_processes(mend), *_dead_servers(root, mend), *_store(root, mend, deep)]
+        raise ValueError(f"there is nothing at {root}: no run has worked there; give another root with --root or R1VL_ROOT")
+    lost = (*_lost_processes(mend), *_left_of_servers(root, mend), *_dead_servers(root, mend))
+    found = [Finding(line, mend) for line in lost]
+    found += _store(root, mend, deep)
     services = servers.read_services(root)
     if not servers.is_up(root):
-        return [*found, "the servers are down, so flow runs and MLflow runs were not looked at; `r1vl up` first, then again"]
+        unseen = "the servers are down, so flow runs and MLflow runs were not looked at; `r1vl up` first, then again"
+        return Examined(tuple(found), (unseen,))
     api = PrefectApi(servers.environment(root, services)["PREFECT_API_URL"])
-    return [*found, *abandoned_flow_runs(root, api, mend=mend), *_tracked_runs(root, services.mlflow_url, mend)]
+    found += [Finding(line, mend) for line in abandoned_flow_runs(root, api, mend=mend)]
+    try:
+        found += [Finding(line, mend) for line in _tracked_runs(root, services.mlflow_url, mend)]
+    except Unreachable as error:
+        return Examined(tuple(found), (f"MLflow does not answer, so its runs were not looked at: {error}",))
+    return Examined(tuple(found), ())
 
 
 def close_abandoned(root: Path, services: servers.Services) -> list[str]:
@@ -77,20 +118,27 @@ def _dead_servers(root: Path, mend: bool) -> Iterator[str]:
         yield f"{name} is recorded as running, but its process is gone"
 
 
-def _store(root: Path, mend: bool, deep: bool) -> Iterator[str]:
-    store, verify = Store(root), "digest" if deep else "size"
-    for fault in repair(store, verify) if mend else audit(store, verify):  # type: ignore[arg-type]
-        yield f"{fault.kind.replace('_', ' ')}: {fault.path}: {fault.detail}"
+def _left_of_servers(root: Path, mend: bool) -> Iterator[str]:
+    for process, name in servers.left_of_servers(root).items():
+        yield f"process {process.pid} is left of {name}, which was killed"
+    if mend:
+        servers.end_left_of_servers(root)
 
 
-def _tracked_runs(root: Path, url: str, mend: bool) -> Iterator[str]:
+def _store(root: Path, mend: bool, deep: bool) -> Iterator[Finding]:
+    store = Store(root)
+    verify: Verify = "digest" if deep else "size"
+    for fault in repair(store, verify) if mend else audit(store, verify):
+        # What cannot be removed (another's file, a disk gone read-only) is passed over, so look.
+        yield Finding(f"{fault.kind.replace('_', ' ')}: {fault.path}: {fault.detail}", mend and not fault.path.exists())
+
+
+def _tracked_runs(root: Path, url: str, mend: bool) -> list[str]:
     tracker = Tracker(root, url)
-    try:
-        if mend:
-            sent, left = tracker.replay()  # first: a run that seems to be under way may only have gone unheard
-            if sent or left:
-                yield f"records of {sent} runs that MLflow had missed were sent" + (f", {left} more wait for a server" if left else "")
-        for run_id in tracker.reconcile() if mend else tracker.abandoned():
-            yield f"MLflow run {run_id} says running, but its process is gone"
-    except Unreachable as error:
-        yield f"MLflow does not answer, so its runs were not looked at: {error}"
+    found = []
+    if mend:
+        sent, left = tracker.replay()  # first: a run that seems to be under way may only have gone unheard
+        if sent or left:
+            found.append(f"records of {sent} runs that MLflow had missed were sent" + (f", {left} more wait for a server" if left else ""))
+    abandoned = tracker.reconcile() if mend else tracker.abandoned()
+    return [*found, *(f"MLflow run {run_id} says running, but its process is gone" for run_id in abandoned)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -19,7 +20,10 @@ from flows.runtime import ready_root
 
 
 def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
-    """Run the flow with these parameters and print its result; raises ValueError for the user's mistake, RuntimeError for a failure."""
+    """Run the flow with these parameters and print its result.
+
+    Raises ValueError for the user's mistake, KeyboardInterrupt when it was interrupted; exits with 1 for a failure.
+    """
     ready_root(root)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that servers begun for this run end with it
     with _servers_for_a_run(root) as environment:
@@ -27,11 +31,16 @@ def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
         from prefect.logging.handlers import APILogHandler
 
         from flows.pipeline import r1vl
+        from flows.telling import TERMINATED, is_last_word
 
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda record: not is_last_word(record))
         try:
             state = r1vl(**parameters, return_state=True)
         finally:
             APILogHandler().flush()  # what is still on its way to the server must arrive before the server ends
+        if state.is_cancelled():
+            raise SystemExit(128 + signal.SIGTERM) if state.message == TERMINATED else KeyboardInterrupt
         if not state.is_completed():
             _complain(state)
         result = read_result(root, str(state.state_details.flow_run_id))

@@ -8,15 +8,13 @@ from typing import Annotated
 
 import typer
 
-from flows.choosing import choose, parse_settings, preset_names
+from flows.choosing import choose, parse_settings
+from flows.options import PresetArgument, RootOption, SeedOption, SetOption
 from flows.runtime import runtime_from
 
 app = typer.Typer(name="key-steps", help="Key steps: show, count, export, import; what a teacher would cost.", no_args_is_help=True)
 
-RootOption = Annotated[Path | None, typer.Option("--root", help="Folder all state lives in.  [default: R1VL_ROOT, else .r1vl]")]
 RunOption = Annotated[str | None, typer.Option("--run", help="The flow run they belong to; last is the last.  [default: made last]")]
-PresetArgument = Annotated[str, typer.Argument(help=f"A bundled preset ({', '.join(preset_names())}) or the path of a .toml file.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
 
 
 @app.command()
@@ -87,7 +85,7 @@ def estimate(
     preset: PresetArgument,
     sample: Annotated[int, typer.Option("--sample", min=1, help="Questions that are really asked, and paid for once.")] = 20,
     settings: SetOption = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The preset's seed, as for `r1vl run`.")] = None,
+    seed: SeedOption = None,
     root: RootOption = None,
 ) -> None:
     """Say what the preset's teacher would cost for all questions, by asking it a sample; their answers are kept for the run itself."""

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from tasks.files import write_atomically
-from tasks.owner import is_alive, this_process
+from tasks.owner import find_owner, is_alive, this_process
 
 
 @contextmanager
@@ -28,6 +30,15 @@ def is_worked_on(root: Path, flow_run_id: str) -> bool | None:
         return is_alive(_path(root, flow_run_id).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def process_of(root: Path, flow_run_id: str) -> psutil.Process | None:
+    """The living process on this machine that works on the flow run; None when there is none."""
+    try:
+        owner = _path(root, flow_run_id).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return find_owner(owner)
 
 
 def drop_lease(root: Path, flow_run_id: str) -> None:

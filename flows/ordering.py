@@ -6,19 +6,19 @@ be started again), and never cached by Prefect (the store does that, by content)
 
 from __future__ import annotations
 
-import logging
 import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
-from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.exceptions import TerminationSignal
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.urls import url_for
 
 from flows.choosing import choose
@@ -27,9 +27,11 @@ from flows.placing import run_elsewhere
 from flows.results import WRONG_INPUT, RunResult, StageOutcome, save_result, scores_of
 from flows.runtime import ready_root, runtime_from
 from flows.showing import Show
+from flows.telling import INTERRUPTED, TERMINATED, tell_interruption, tell_once
 from r1vl_core.config import STAGES as ALL_STAGES
 from r1vl_core.config import Preset, Runtime, StageName
 from tasks.launch import StageFailed, StageStopped
+from tasks.planning import check_inputs
 from tasks.stages import Stage, StageResult, flat, in_order, inputs_of, run_stage
 from tasks.store import Store
 from tasks.tracked_run import TrackedRun
@@ -37,6 +39,9 @@ from tasks.tracking import Tracker
 
 KNOWN_PROBLEMS = (ValueError, OSError, StageFailed, StageStopped)
 """Exceptions whose message says all a person needs; their traceback goes to the log file only."""
+
+INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
+"""What Ctrl-C and SIGTERM raise within a flow run."""
 
 
 @dataclass(frozen=True)
@@ -74,37 +79,33 @@ class Walk:
 
 
 def run_pipeline(stages: Mapping[str, Stage], order: Order) -> State[Any]:
-    """Bring the ordered stages up to date; the flow's final state. Problems that people can cure end as a Failed state with one line."""
-    logger = get_run_logger()
+    """Bring the ordered stages up to date; the flow's final state. Problems that people can cure end as a Failed state with one line.
+
+    An interrupted run is Cancelled. Where a worker runs it, the interruption goes on its way, and the worker says how the run ended.
+    """
     run_id = str(flow_run.id)
     try:
         runtime = runtime_from()
         ready_root(runtime.root)
         preset = choose(order.preset, order.overrides, order.seed)
+        check_inputs(order.until or ALL_STAGES[-1], stages, preset)
         tracker = Tracker(runtime.root, os.environ.get("MLFLOW_TRACKING_URI"))
         with (
             leased(runtime.root, run_id),
-            tracker.start(f"{preset.name}: {order.until or 'all'}", tags=prefect_tags(run_id)) as parent,
+            tracker.start(flow_run.name, tags=prefect_tags(run_id)) as parent,
         ):
             parent.log_params(flat(preset.model_dump(mode="json")))
             walk = Walk(stages, order, preset, runtime, Store(runtime.root), tracker, parent, run_id)
             result = _conclude(walk, _walk(walk))
     except KNOWN_PROBLEMS as problem:
-        logger.error("%s", problem)
-        tell_no_traceback_of(problem)
+        tell_once(problem)
         return _failed(problem)
+    except INTERRUPTIONS as interruption:
+        if deployment.id is not None:
+            raise
+        return _interrupted(interruption)
     built = [name for name, stage in result.stages.items() if stage.state == "built"]
     return Completed(message=f"built {', '.join(built)}" if built else "everything was up to date")
-
-
-def tell_no_traceback_of(problem: Exception) -> None:
-    """Prefect raises the exception of a failed state once more and logs it with its traceback; this one has been told in one line."""
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return record.exc_info is None or record.exc_info[1] is not problem
-
-    for name in ("prefect.flow_runs", "prefect.engine"):
-        logging.getLogger(name).addFilter(is_news)
 
 
 def prefect_tags(run_id: str) -> dict[str, str]:
@@ -127,13 +128,24 @@ def _walk(walk: Walk) -> dict[str, StageResult]:
 
 
 def _as_task(name: str, work: Callable[[], State[StageResult]], after: list[State[StageResult]]) -> State[StageResult]:
-    """Run `work` as a Prefect task of this name, in this thread; `after` only draws the arrows of the graph."""
+    """Run `work` as a Prefect task of this name, in this thread; `after` only draws the arrows of the graph.
+
+    An interruption ends the task as Cancelled and goes on its way; Prefect would call the task crashed.
+    """
+    interruptions: list[BaseException] = []
 
     @task(name=name, task_run_name=name, cache_policy=NO_CACHE, retries=0, persist_result=False)
     def stage() -> State[StageResult]:
-        return work()
+        try:
+            return work()
+        except INTERRUPTIONS as interruption:
+            interruptions.append(interruption)
+            return _interrupted(interruption)
 
-    return cast(State[StageResult], stage(wait_for=after, return_state=True))
+    state = cast(State[StageResult], stage(wait_for=after, return_state=True))
+    for interruption in interruptions:
+        raise interruption
+    return state
 
 
 def _work(walk: Walk, stage: Stage, upstream: Mapping[str, StageResult], force: bool) -> Callable[[], State[StageResult]]:
@@ -161,6 +173,7 @@ def _work(walk: Walk, stage: Stage, upstream: Mapping[str, StageResult], force: 
             except KNOWN_PROBLEMS as problem:
                 show.keep(traceback.format_exc())
                 traceback.clear_frames(problem.__traceback__)  # a database kept open by a frame would be told as leaked at the end
+                tell_once(problem)
                 return _failed(problem)
             return _done(walk, result)
 
@@ -183,6 +196,12 @@ def _done(walk: Walk, result: StageResult) -> State[StageResult]:
 def _failed(problem: Exception) -> State[Any]:
     """The state for a problem people can cure. Carries the problem, so that asking for the result raises it."""
     return Failed(name=WRONG_INPUT if isinstance(problem, ValueError) else "Failed", message=str(problem), data=problem)
+
+
+def _interrupted(interruption: BaseException) -> State[Any]:
+    message = TERMINATED if isinstance(interruption, TerminationSignal) else INTERRUPTED
+    tell_interruption(message)
+    return Cancelled(message=message)
 
 
 def _conclude(walk: Walk, results: Mapping[str, StageResult]) -> RunResult:

@@ -7,11 +7,12 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas import State
 
+from flows.naming import flow_run_name
 from flows.ordering import Order, run_pipeline
 from r1vl_core.config import StageName
 
 
-@flow(name="r1vl", persist_result=False)
+@flow(name="r1vl", flow_run_name=flow_run_name, persist_result=False)
 def r1vl(
     preset: str = "tiny",
     overrides: dict[str, Any] | None = None,

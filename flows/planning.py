@@ -7,12 +7,19 @@ from rich.table import Table
 
 from r1vl_core.config import STAGES as ALL_STAGES
 from r1vl_core.config import Preset, Runtime, StageName
-from tasks.planning import plan
+from tasks.planning import check_inputs, plan
 from tasks.store import Store
 
 
+def look_over(preset: Preset, until: StageName | None) -> None:
+    """Look at the user's files before anything is started. Raises WrongInputs, which says all that is wrong with them."""
+    from tasks.registry import STAGES
+
+    check_inputs(until or ALL_STAGES[-1], STAGES, preset)
+
+
 def print_plan(runtime: Runtime, preset: Preset, until: StageName | None) -> None:
-    """Print a row a stage; changes nothing."""
+    """Print a row a stage; changes nothing. Raises WrongInputs for files of the user's that a stage would refuse."""
     from tasks.registry import STAGES
 
     table = Table(title=f"preset {preset.name}, seed {preset.seed}, root {runtime.root}", title_justify="left")

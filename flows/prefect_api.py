@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -70,6 +71,15 @@ class PrefectApi:
         """Flow runs whose state is of one of these types, newest first (at most 200)."""
         body = {"flow_runs": {"state": {"type": {"any_": list(state_types)}}}, "sort": "START_TIME_DESC", "limit": 200}
         return list(self._send("POST", "/flow_runs/filter", body))
+
+    def newest_flow_run(self, flow: str, **filters: Any) -> dict[str, Any] | None:
+        """The run of `flow` that was due last, of those that `filters` (Prefect's, by field) let through; None when there is none.
+
+        Runs that stand for a stage of another run and those planned for later are left out.
+        """
+        due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}, "parent_task_run_id": {"is_null_": True}}
+        body = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {**due, **filters}, "sort": "EXPECTED_START_TIME_DESC", "limit": 1}
+        return next(iter(self._send("POST", "/flow_runs/filter", body)), None)
 
     def flow_name(self, flow_id: str) -> str:
         """The name of a flow."""

@@ -1,6 +1,7 @@
 """Processes that outlive the command that started them: begun apart from the terminal, recorded, and ended by record.
 
-A record holds the process id and the moment the process began, so that a recycled id is never taken for ours.
+A record holds the process id and the moment the process began, so that a recycled id is never taken for ours. What such a process
+starts inherits a mark in its environment, by which it is known for ours when the process itself was killed.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from tasks.supervise import marked
+
 HOST = "127.0.0.1"
 """Everything we start listens here and nowhere else."""
+
+_MARK = "R1VL_SERVICE"
+"""Environment variable of everything below a process begun here: whose it is, in the words of `_mark`."""
 
 _SAME_START_S = 2.0
 """Two readings of one process's start differ by less than this (the clock they are derived from is corrected now and then)."""
@@ -45,12 +51,15 @@ class DidNotStart(RuntimeError):
 
 
 def start(name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, port: int = 0) -> Recorded:
-    """Start `command` in a session of its own, its output appended to `log`. Raises OSError when it cannot be started."""
+    """Start `command` in a session of its own, its output appended to `log`. Raises OSError when it cannot be started.
+
+    By `cwd` and `name` its descendants are known when it is gone (see `left_behind`).
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         process = subprocess.Popen(
             list(command),
-            env=dict(env),
+            env={**env, _MARK: _mark(cwd, name)},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -101,6 +110,24 @@ def stop(recorded: Recorded, grace_s: float) -> bool:
             continue
     psutil.wait_procs(alive, timeout=5)
     return True
+
+
+def left_behind(cwd: Path, living: Iterable[Recorded]) -> dict[psutil.Process, str]:
+    """What processes begun in `cwd` left when they were killed, with the name of each: descendants of none of the `living`."""
+    alive = {each.pid for each in living if find(each)}
+    ours = [(process, mark.removesuffix(_mark(cwd, ""))) for process, mark in marked(_MARK) if mark.endswith(_mark(cwd, ""))]
+    return {process: name for process, name in ours if not alive & _lineage(process)}
+
+
+def _mark(cwd: Path, name: str) -> str:
+    return f"{name} of {cwd.resolve()}"
+
+
+def _lineage(process: psutil.Process) -> set[int]:
+    try:
+        return {process.pid, *(parent.pid for parent in process.parents())}
+    except psutil.NoSuchProcess:  # it ended while we looked; its end is noticed by whoever waits for it
+        return {process.pid}
 
 
 def choose_port(wanted: int | None, remembered: int | None, option: str) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from flows.results import read_result
 from r1vl_core.config import STAGES
@@ -22,7 +24,10 @@ from tasks.store import Artifact, Store
 
 SHOWN_ROWS = 50
 """Rows of an answer that a table on the screen shows."""
-_SHOWN_CHARACTERS = 120
+_CELL_CHARACTERS = 120
+_LINE_CHARACTERS = 400
+_READABLE = 20
+"""Characters of a table's column that a long text can still be read in."""
 
 Form = Literal["table", "json", "csv"]
 
@@ -31,10 +36,13 @@ def print_answer(root: Path, stage: str, run: str | None, sql: str | None, form:
     """Print the answer to `sql` over a stage's artifact, or without one its tables. Raises ValueError for what the user got wrong."""
     artifact = find_artifact(root, stage, run)
     if sql is None:
-        _print(_listing(artifact.path), form, cut_at=None)
+        _print_listing(artifact.path, form)
         return
-    with querying(artifact.path, sql) as answer:
-        _print(answer, form)
+    try:
+        with querying(artifact.path, sql) as answer:
+            _print(answer, form)
+    except ValueError as error:
+        raise ValueError(f"{error}{_field_meant(artifact.path, str(error))}") from None
 
 
 def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
@@ -57,15 +65,42 @@ def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
         raise ValueError(f"the artifact of stage {stage} of run {run} is not whole ({error}); run the pipeline again") from None
 
 
-def _listing(folder: Path) -> Rows:
+def _print_listing(folder: Path, form: Form) -> None:
     tables = list_tables(folder)
     if not tables:
         raise ValueError(f"{folder}: this stage keeps no tables")
-    rows = ((table.name, table.num_rows, ", ".join(f"{name} {kind}" for name, kind in table.columns)) for table in tables)
-    return Rows(("table", "rows", "columns"), rows)
+    if form != "table":
+        rows = ((table.name, table.num_rows, ", ".join(f"{name} {kind}" for name, kind in table.columns)) for table in tables)
+        _print(Rows(("table", "rows", "columns"), rows), form)
+        return
+    console = Console(markup=False, highlight=False)
+    for table in tables:
+        console.print(Text(f"{table.name}, {table.num_rows} rows", style="bold"))
+        console.print(_pairs((name, _kind_in_words(name, kind)) for name, kind in table.columns))
 
 
-def _print(answer: Rows, form: Form, cut_at: int | None = _SHOWN_CHARACTERS) -> None:
+def _kind_in_words(name: str, kind: str) -> str:
+    fields = _fields(kind)
+    return f"STRUCT, its fields as {name}.{fields[0]}: {', '.join(fields)}" if fields else kind
+
+
+def _fields(kind: str) -> list[str]:
+    """Names of the fields of a STRUCT of plain values, in order of the alphabet: the struct's own order is not settled."""
+    inside = re.fullmatch(r"STRUCT\(([^()]*)\)", kind)
+    return sorted(field.split()[0].strip('"') for field in inside[1].split(", ")) if inside else []
+
+
+def _field_meant(folder: Path, problem: str) -> str:
+    """How to write a column that is none, but a field of one."""
+    missing = re.search(r'column "([^"]+)" not found', problem)
+    for table in list_tables(folder) if missing else ():
+        for name, kind in table.columns:
+            if missing and missing[1] in _fields(kind):
+                return f" ({missing[1]} is a field of {name} in {table.name}: write {name}.{missing[1]})"
+    return ""
+
+
+def _print(answer: Rows, form: Form) -> None:
     if form == "json":
         for row in answer.rows:
             print(json.dumps(_plain(dict(zip(answer.columns, row, strict=True))), ensure_ascii=False, default=str))
@@ -74,23 +109,44 @@ def _print(answer: Rows, form: Form, cut_at: int | None = _SHOWN_CHARACTERS) -> 
         writer.writerow(answer.columns)
         writer.writerows([_cell(value) for value in row] for row in answer.rows)
     else:
-        _print_table(answer.columns, answer.rows, cut_at)
+        _print_shown(answer.columns, answer.rows)
 
 
-def _print_table(columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]], cut_at: int | None) -> None:
-    table = Table(*columns)
-    for row in islice(rows, SHOWN_ROWS):
-        table.add_row(*(_short(value, cut_at) for value in row))
+def _print_shown(columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:
+    """The first rows as a table, or, where that would be too wide to read, one under the other, a line a column."""
     console = Console(markup=False, highlight=False)
-    console.print(table)
+    shown = [[_cell(value) for value in row] for row in islice(rows, SHOWN_ROWS)]
+    if _fits(columns, shown, console.width):
+        table = Table(*columns)
+        for row in shown:
+            table.add_row(*(_short(text, _CELL_CHARACTERS) for text in row))
+        console.print(table)
+    else:
+        for number, row in enumerate(shown, 1):
+            console.print(Text(f"row {number}", style="bold"))
+            console.print(_pairs(zip(columns, (_short(text, _LINE_CHARACTERS) for text in row), strict=True)))
     left = sum(1 for _ in rows)
     if left:
         console.print(f"{left} more rows; --json and --csv print all of them, whole")
 
 
-def _short(value: Any, cut_at: int | None) -> str:
-    text = _cell(value)
-    return text if cut_at is None or len(text) <= cut_at else f"{text[: cut_at - 1]}…"
+def _fits(columns: tuple[str, ...], rows: list[list[str]], width: int) -> bool:
+    """Whether every column of a table gets the room it needs, or, if its texts are long, enough to read them in."""
+    longest = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    return sum(min(length, _READABLE) + 3 for length in longest) + 1 <= width
+
+
+def _pairs(lines: Iterable[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in lines:
+        grid.add_row(f"  {name}", text)
+    return grid
+
+
+def _short(text: str, cut_at: int) -> str:
+    return text if len(text) <= cut_at else f"{text[: cut_at - 1]}…"
 
 
 def _cell(value: Any) -> str:

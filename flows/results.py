@@ -85,12 +85,13 @@ def read_result(root: Path, run_id: str = "last") -> RunResult:
     try:
         return RunResult.from_plain(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        known = sorted(path.parent.glob("*.json"), key=lambda each: each.stat().st_mtime, reverse=True)
-        if known and run_id != "last":
-            raise ValueError(
-                f"no result of a run {run_id} under {root}; the newest are {', '.join(each.stem for each in known[:3])}"
-            ) from None
-        raise ValueError(f"no result at {path}; run the pipeline first: `r1vl run tiny` or `make run`") from None
+        files = sorted(path.parent.glob("*.json"), key=lambda each: each.stat().st_mtime, reverse=True)
+        known = [each.stem for each in files if each.stem != "last"]
+        if not known:
+            raise ValueError(f"no run has a result under {root}; run the pipeline first: `r1vl run tiny` or `make run`") from None
+        if run_id == "last":
+            raise ValueError(f"no run of the whole pipeline under {root}; of those up to a stage, the newest is {known[0]}") from None
+        raise ValueError(f"--run {run_id}: no run of this id under {root}; the newest are {', '.join(known[:3])}, or last") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no result of ours ({error}); run the pipeline again") from None
 
@@ -128,10 +129,10 @@ def _scores_table(result: RunResult) -> Table:
 
 def _stages_table(result: RunResult) -> Table:
     table = Table(title="Stages", title_justify="left")
-    for name in ("stage", "state", "seconds", "key"):
+    for name in ("stage", "state", "seconds", "digest"):
         table.add_column(name, justify="right" if name == "seconds" else "left")
     for name, stage in result.stages.items():
-        table.add_row(name, stage.state, f"{stage.seconds:.1f}", stage.key[:12])
+        table.add_row(name, stage.state, f"{stage.seconds:.1f}", stage.digest[:12])
     table.add_section()
     table.add_row("total", "", f"{sum(stage.seconds for stage in result.stages.values()):.1f}", "")
     return table

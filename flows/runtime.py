@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from r1vl_core.config import Runtime
+from r1vl_core.config.mistakes import explain
 
 HOME = Path(__file__).resolve().parents[1]
 """The checkout (or site-packages) this code runs from."""
@@ -32,7 +33,7 @@ def runtime_from(environment: Mapping[str, str] = os.environ, root: Path | None 
     try:
         runtime = Runtime.model_validate(given)
     except ValidationError as error:
-        lines = [f"{_variables()[str(e['loc'][0])]}: {e['msg']} (given: {e.get('input')!r:.80})" for e in error.errors()]
+        lines = [f"{_variables()[str(each['loc'][0])]}={each['input']:.80}: {explain(each)}" for each in error.errors()]
         raise ValueError("; ".join(lines)) from None
     return runtime.model_copy(update={"root": runtime.root.expanduser().resolve()})
 

@@ -26,7 +26,7 @@ With --json, one JSON object a response, in the order of the file:
   total            step_rar + step_rvr
   k                matched key steps over all key steps, 0 for a question without any
   verdict          correct, wrong, absent, timeout or error; only correct earns the 1
-  rule             the rule that decided the verdict
+  rule             the rule that decided the verdict; empty: there is no answer to judge
   answer           the text of the answer section, null when absent
   matched          for each matched key step: index (from 0), form (the one that stands there),
                    span [start, end) in characters of the response, text (what stands there)
@@ -37,6 +37,8 @@ With --json, one JSON object a response, in the order of the file:
 """What `r1vl reward --json` prints, for its help."""
 
 _ID_WIDTH = 28
+_RULES = {"empty": "no answer"}
+"""What the table calls a rule whose name is no help to a reader."""
 
 
 @dataclass
@@ -65,11 +67,10 @@ def print_rewards(questions: Path, responses: Path, *, as_json: bool, alpha: flo
     """
     if not (math.isfinite(alpha) and alpha >= 0):
         raise ValueError(f"--alpha {alpha}: give a finite number that is 0 or more; the paper's is 0.1")
+    check_one_input(questions, responses)
     prepared = prepare_questions(read_question_file(questions), hardening)
     means = Means()
     try:
-        if not as_json:
-            print(f"{'id':<{_ID_WIDTH}} StepRAR  StepRVR   total       k  verdict  rule, and why the path is not valid", flush=True)
         for response in read_responses(responses):
             if response.id not in prepared:
                 raise ValueError(
@@ -78,6 +79,8 @@ def print_rewards(questions: Path, responses: Path, *, as_json: bool, alpha: flo
                 )
             question, ready = prepared[response.id]
             earned = reward(response.text, ready, alpha)
+            if not means.num and not as_json:  # not before there is something to stand under it
+                print(f"{'id':<{_ID_WIDTH}} StepRAR  StepRVR   total       k  verdict  rule, and why the path is not valid")
             means.add(earned)
             print(json.dumps(as_plain(response, question, earned)) if as_json else _row(response, earned))
         if not as_json:
@@ -86,6 +89,12 @@ def print_rewards(questions: Path, responses: Path, *, as_json: bool, alpha: flo
     except BrokenPipeError:
         # What is still buffered has no reader: without this the interpreter would fail over it once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check_one_input(questions: Path, responses: Path | None) -> None:
+    """Raise ValueError where both are to come from the standard input."""
+    if str(questions) == str(responses) == "-":
+        raise ValueError("--questions - and --responses -: there is one standard input; give the file of one of them")
 
 
 def prepare_questions(placed: list[PlacedQuestion], hardening: Hardening) -> dict[str, tuple[Question, PreparedQuestion]]:
@@ -131,7 +140,7 @@ def _row(response: Response, earned: Reward) -> str:
     name = "".join(character if character.isprintable() else "?" for character in response.id)
     name = name if len(name) <= _ID_WIDTH else f"{name[: _ID_WIDTH - 1]}…"
     numbers = f"{earned.step_rar:7.3f}  {earned.step_rvr:7.3f} {earned.total:7.3f} {earned.k:7.3f}"
-    return f"{name:<{_ID_WIDTH}} {numbers}  {earned.verdict:<7}  {', '.join([earned.rule, *_reasons(earned)])}"
+    return f"{name:<{_ID_WIDTH}} {numbers}  {earned.verdict:<7}  {', '.join([_RULES.get(earned.rule, earned.rule), *_reasons(earned)])}"
 
 
 def _closing(means: Means) -> str:

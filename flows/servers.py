@@ -5,31 +5,31 @@ All their state lies under the root: prefect/ (never the user's own ~/.prefect),
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import httpx
-import yaml
+import psutil
 
+from flows import deploying
 from flows.prefect_api import PrefectApi
-from flows.processes import HOST, DidNotStart, Recorded, choose_port, find, start, stop, wait_for
+from flows.processes import HOST, DidNotStart, Recorded, choose_port, find, left_behind, start, stop, wait_for
 from flows.runtime import HOME, ready_root
 from tasks.files import write_atomically
 from tasks.locks import locked
+from tasks.supervise import end_processes
 
 LOCAL_POOL = "r1vl-local"
-DEPLOYMENTS = HOME / "infra" / "prefect.yaml"
 _START_S = 300.0
+SERVERS = ("prefect", "mlflow")
 _GRACE_S = {"worker": 25.0, "mlflow": 8.0, "prefect": 8.0}
 
 
@@ -94,7 +94,6 @@ def environment(root: Path, services: Services) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_TRACKING_URI": services.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "DO_NOT_TRACK": "1",
     }
 
@@ -116,7 +115,7 @@ def up(
     prefect_port: int | None = None,
     mlflow_port: int | None = None,
     pools: Sequence[str] = (LOCAL_POOL,),
-    deployments: Path = DEPLOYMENTS,
+    deployments: Path = deploying.DEPLOYMENTS,
 ) -> Services:
     """Bring up what does not run yet, deploy what is not deployed yet, and return the record. Calling it again changes nothing.
 
@@ -141,19 +140,38 @@ def up_for_runs(root: Path) -> Services:
 
 
 def down(root: Path, *, unless_worker: bool = False) -> list[str]:
-    """End the recorded processes and no others, the workers first; returns the names of those that still ran.
+    """End the recorded processes, the workers first, and what killed ones left behind; returns the names of those that still ran.
 
     `unless_worker` leaves everything as it is where a worker runs: somebody called `up`.
     """
-    if not (root / "services.json").exists():
+    if not (root / "services.lock").exists():
         return []
     with locked(root / "services.lock"):
         services = read_services(root)
         if unless_worker and any(_kind(each.name) == "worker" and find(each) for each in services.running):
             return []
         ended = [each.name for each in reversed(services.running) if stop(each, _GRACE_S[_kind(each.name)])]
+        ended += _end_left_behind(left_behind(root, services.running))
         _write_services(root, replace(services, running=()))
     return ended
+
+
+def left_of_servers(root: Path, names: Iterable[str] = SERVERS) -> dict[psutil.Process, str]:
+    """Processes that killed servers left: MLflow's listens on. (What a killed worker ran goes on, until `down`.)"""
+    return {process: name for process, name in left_behind(root, read_services(root).running).items() if name in names}
+
+
+def end_left_of_servers(root: Path) -> list[str]:
+    """End them; a word on each server."""
+    if not left_of_servers(root):
+        return []
+    with locked(root / "services.lock"):  # else a server that somebody just starts, and has not recorded yet, would look like one
+        return _end_left_behind(left_of_servers(root))
+
+
+def _end_left_behind(found: Mapping[psutil.Process, str]) -> list[str]:
+    end_processes(list(found), grace_s=max((_GRACE_S[_kind(name)] for name in found.values()), default=0.0))
+    return [f"what a killed {name} left" for name in dict.fromkeys(found.values())]
 
 
 def dead(root: Path) -> list[str]:
@@ -178,8 +196,9 @@ def _kind(name: str) -> str:
 def _start_servers(root: Path, wanted: Mapping[str, int | None]) -> None:
     """Start both servers at once and wait for both; start-up is most of the time `up` takes."""
     services = read_services(root)
-    missing = [name for name in ("prefect", "mlflow") if services.find(name) is None]
+    missing = [name for name in SERVERS if services.find(name) is None]
     _refuse_another_port(services, wanted, missing)
+    _end_left_behind(left_of_servers(root, missing))  # it would hold the port
     ports = {**services.ports, **{name: choose_port(wanted[name], services.ports.get(name), f"--{name}-port") for name in missing}}
     services = Services(tuple(each for each in services.running if find(each)), ports, services.deployed)
     begun: list[Recorded] = []
@@ -240,35 +259,11 @@ def _environment(root: Path, services: Services) -> dict[str, str]:
 
 def _deploy(root: Path, deployments: Path) -> None:
     services = read_services(root)
-    if not deployments.is_file():  # a wheel holds the packages, not infra/
-        raise ValueError(f"{deployments}: no such file; deployments need a checkout of r1vl (pip install -e .), `r1vl run` does without")
-    digest = hashlib.sha256(deployments.read_bytes() + str(HOME).encode()).hexdigest()
-    if services.deployed == digest:
-        return
-    api = PrefectApi(environment(root, services)["PREFECT_API_URL"])
-    for pool in pools_named_in(deployments):
-        _ensure_pool(api, pool)
-    command = [sys.executable, "-m", "prefect", "deploy", "--all", "--prefect-file", str(deployments)]
-    done = subprocess.run(
-        command, cwd=HOME, env=_environment(root, services), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    log = root / "logs" / "deploy.log"
-    log.write_text(done.stdout + done.stderr)
-    if done.returncode != 0:
-        raise DidNotStart(f"`prefect deploy` of {deployments} failed; its output: {log}")
-    _write_services(root, replace(services, deployed=digest))
-
-
-def pools_named_in(deployments: Path) -> list[str]:
-    """The work pools that a prefect.yaml mentions."""
-    table = yaml.safe_load(deployments.read_text())
-    return sorted({each["work_pool"]["name"] for each in table["deployments"]})
-
-
-def _ensure_pool(api: PrefectApi, pool: str) -> None:
-    """A pool nobody made is a pool of local processes; make one of another type with `prefect work-pool create` first."""
-    if not api.pool_exists(pool):
-        api.create_process_pool(pool)
+    digest = deploying.digest_of(deployments)
+    if services.deployed != digest:
+        api = PrefectApi(environment(root, services)["PREFECT_API_URL"])
+        deploying.deploy(api, deployments, _environment(root, services), root / "logs" / "deploy.log")
+        _write_services(root, replace(services, deployed=digest))
 
 
 def _start_worker(root: Path, pool: str) -> None:
@@ -277,7 +272,7 @@ def _start_worker(root: Path, pool: str) -> None:
     if services.find(name):
         return
     api = PrefectApi(environment(root, services)["PREFECT_API_URL"])
-    _ensure_pool(api, pool)
+    deploying.ensure_pool(api, pool)
     worker = f"{pool}-{os.getpid()}-{int(time.time())}"  # a name of its own: a heartbeat under it is this worker's
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", worker]
     started = start(name, command, _environment(root, services), root, root / "logs" / f"worker-{pool}.log")

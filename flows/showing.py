@@ -43,7 +43,9 @@ class Show:
         elif event.kind == "report" and event.report is not None:
             self._progress(event.report.step, event.report.num_steps, event.report.metrics)
         elif event.kind == "waiting":
-            self._logger.info("waiting: %s", event.text)
+            self._publish(0.0, f"waiting: {event.text}")
+        elif event.kind == "cached" and self._artifact is not None:
+            self._publish(100.0, "built by the process waited for")
 
     def keep(self, text: str) -> None:
         """Write text to the file alone."""

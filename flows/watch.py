@@ -39,7 +39,7 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A flow run at one moment; `state_type` is one of Prefect's (RUNNING, COMPLETED, …).
+    """A flow run at one moment; `state_type` is one of Prefect's (RUNNING, COMPLETED, …), `seconds` how long it has run.
 
     >>> RunView("RUNNING", "", ()).is_over
     False
@@ -48,6 +48,7 @@ class RunView:
     state_type: str
     message: str
     stages: tuple[StageView, ...]
+    seconds: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -64,24 +65,27 @@ def look(api: PrefectApi, flow_run_id: str) -> RunView:
     tasks = [task for task in api.task_runs(flow_run_id) if "/" not in task["name"] and task.get("start_time")]
     tasks.sort(key=lambda task: task["start_time"])
     state = run.get("state") or {}
-    return RunView(state.get("type", "PENDING"), state.get("message") or "", tuple(_stage(task, artifacts) for task in tasks))
+    stages = tuple(_stage(task, artifacts) for task in tasks)
+    return RunView(state.get("type", "PENDING"), state.get("message") or "", stages, _seconds(run))
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    return float(run.get("estimated_run_time") or run.get("total_run_time") or 0.0)
 
 
 def _stage(task: dict[str, Any], artifacts: dict[str, dict[str, Any]]) -> StageView:
     shown = artifacts.get(artifact_key(task["name"]))
-    seconds = float(task.get("total_run_time") or task.get("estimated_run_time") or 0.0)
     percent, line = (float(shown["data"]), shown["description"] or "") if shown else (None, "")
-    return StageView(task["name"], task["state_name"] or "Pending", seconds, percent, line, task["state_type"] in TERMINAL)
+    return StageView(task["name"], task["state_name"] or "Pending", _seconds(task), percent, line, task["state_type"] in TERMINAL)
 
 
 def follow(api: PrefectApi, flow_run_id: str, console: Console) -> RunView:
     """Show the run until it is over: a live table on a terminal, a line a change elsewhere."""
     if not console.is_terminal:
         return _print_changes(_views(api, flow_run_id), console)
-    started = time.monotonic()
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         for view in _views(api, flow_run_id):
-            live.update(_draw(view, time.monotonic() - started))
+            live.update(_draw(view))
     return view
 
 
@@ -113,7 +117,7 @@ def _print_changes(views: Iterator[RunView], console: Console) -> RunView:
     return view
 
 
-def _draw(view: RunView, seconds: float) -> Group:
+def _draw(view: RunView) -> Group:
     table = Table.grid(padding=(0, 1))
     for stage in view.stages:
         percent = 100.0 if stage.state in ("Completed", "Cached") else stage.percent
@@ -127,4 +131,4 @@ def _draw(view: RunView, seconds: float) -> Group:
             duration(stage.seconds),
             Text(line, overflow="ellipsis", no_wrap=True),
         )
-    return Group(table, Text(f"  {view.state_type.lower()} · {duration(seconds)}", style="dim"))
+    return Group(table, Text(f"  {view.state_type.lower()} · {duration(view.seconds)}", style="dim"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from r1vl_core.config import Preset
 from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.checkpoint_files import check_checkpoint
 from tasks.inputs import Inputs
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")
@@ -18,12 +20,11 @@ class NotFetched(Exception):
 def find_checkpoint(preset: Preset, *, download: bool = True) -> Path:
     """Folder of the start checkpoint; a hub name is downloaded (safetensors only) unless it is cached.
 
-    Raises ValueError for a model that is not to be had, NotFetched for one that would have to be downloaded without `download`.
+    Raises ValueError for a model that is not to be had or not whole, NotFetched for one that is yet to be downloaded, without `download`.
     """
     folder = Path(bundled_checkpoint(preset.model))
     if folder.is_dir():
-        if not any(folder.glob("*.safetensors")):
-            raise ValueError(f"model {folder}: no safetensors file in it; pickled weights are never loaded, save them with save_pretrained")
+        check_checkpoint(folder)
         return folder
     if preset.model.count("/") != 1 or preset.model.startswith((".", "/", "~")):
         raise ValueError(f"model {preset.model}: no such folder, and not a hub name of the form owner/name")
@@ -31,13 +32,21 @@ def find_checkpoint(preset: Preset, *, download: bool = True) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(preset.model, allow_patterns=list(_FILES), local_files_only=not download))
+        folder = Path(snapshot_download(preset.model, allow_patterns=list(_FILES), local_files_only=not download))
     except LocalEntryNotFoundError as error:
         if download:
             raise ValueError(_not_to_be_had(preset.model, error)) from error
         raise NotFetched(preset.model) from error
     except (HfHubHTTPError, OSError) as error:
         raise ValueError(_not_to_be_had(preset.model, error)) from error
+    check_checkpoint(folder)
+    return folder
+
+
+def check_model(preset: Preset) -> None:
+    """Look at the start checkpoint where it is at hand. Raises ValueError as `find_checkpoint`; nothing is downloaded."""
+    with suppress(NotFetched):
+        find_checkpoint(preset, download=False)
 
 
 def digest_checkpoint(preset: Preset, inputs: Inputs) -> str:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from r1vl_core.config import Preset
+from r1vl_core.config import Preset, Source
 from r1vl_core.data import curate, database
 from r1vl_core.data.readers import read_records
 from r1vl_core.data.set_aside import set_aside
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import Question, RawRecord, Rejected, asked
-from tasks.checkpoints import digest_checkpoint, find_checkpoint
+from tasks.checkpoints import check_model, digest_checkpoint, find_checkpoint
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
-from tasks.world import heldout_file, image_roots, sources
+from tasks.world import check_heldout, heldout_file, image_roots, sources
 
 REVISION = 2
 DATABASE = "curated.duckdb"
+_CURES = {
+    "missing_image": "; its path starts at this source's `images`, {images}",
+    "unparsable_path": "; a reasoning path has sections, see the README",
+    "no_answer": "; a reasoning path ends in its answer, see the README",
+}
+"""What to do where a reject's detail does not say it."""
+
 VALIDATION = "validation.duckdb"
 """Questions set aside, where there are any; handed on by the stages between curation and StepGRPO."""
 
@@ -64,7 +72,7 @@ def build(job: Build) -> Mapping[str, Any]:
     )
     found = curate.curate(records(), checks, num_workers=job.runtime.num_workers, on_progress=lambda done: job.log(f"{done} records read"))
     if not found.questions:
-        raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected)}")
+        raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected, files)}")
     path = job.out / DATABASE
     questions, validation = set_aside(found.questions, settings.eval_questions)
     database.write_curated(path, questions, found.rejected, files)
@@ -76,6 +84,8 @@ def build(job: Build) -> Mapping[str, Any]:
     reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected_by_reason.items()) or "none"
     aside = f" and {len(validation)} set aside" if validation else ""
     job.log(f"{found.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
+    if counts.num_rejected:
+        job.log('each rejected record with its reason: r1vl sql --artifact curate "SELECT source, row, reason, detail FROM rejected"')
     return {
         "content": content,
         "metrics": {
@@ -95,11 +105,38 @@ def prompts_of(preset: Preset) -> dict[str, str]:
     return {preset.prompt: prompt_digest(preset.prompt)}
 
 
-STAGE = Stage("curate", ("world",), recipe, build)
+def looks(preset: Preset) -> Iterator[Callable[[], object]]:
+    """At the checkpoint, at each source up to its first question, and at the held-out file."""
+    yield partial(check_model, preset)
+    for source in preset.sources:
+        yield partial(_find_a_question, source, preset)
+    if preset.curate.contamination:
+        yield partial(check_heldout, preset)
 
 
-def _first_reject(rejected: Sequence[Rejected]) -> str:
+def _find_a_question(source: Source, preset: Preset) -> None:
+    """Read on to the first record that becomes a question, of whatever length: where all is well, that is one record.
+
+    Raises ValueError naming the first reject when none does, as building would when it had read them all.
+    """
+    checks = curate.Checks(preset.curate, {source.name: source.images}, lambda *_: 0, lambda _: 0)
+    rejected: list[Rejected] = []
+    for record in read_records(source):
+        (outcome,) = curate.judge([record], checks)
+        if not isinstance(outcome, Rejected):
+            return
+        rejected.append(outcome)
+    raise ValueError(f"source {source.name}: none of {len(rejected)} records becomes a question; {_first_reject(rejected, [source])}")
+
+
+STAGE = Stage("curate", ("world",), recipe, build, looks=looks)
+
+
+def _first_reject(rejected: Sequence[Rejected], sources: Sequence[Source]) -> str:
+    """What became of the first record, and what to do about it."""
     if not rejected:
-        return "the sources are empty"
+        return f"{', '.join(str(source.path) for source in sources)}: no records in it"
     first = rejected[0]
-    return f"the first, row {first.row} of {first.source}, is rejected as {first.reason}: {first.detail}"
+    source = next(source for source in sources if source.name == first.source)
+    cure = _CURES.get(first.reason, "").format(images=source.images)
+    return f"the first, row {first.row} of {first.source} ({source.path}), is rejected as {first.reason}: {first.detail}{cure}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
+from r1vl_core.data.curate import open_held_out
 from r1vl_core.data.extract import extract_key_steps
-from r1vl_core.data.images import MAX_ASPECT_RATIO, decode_image
 from r1vl_core.evaluation.benchmarks import handwriting
 from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_tsv
 from r1vl_core.reasoning import rewards
@@ -24,11 +25,9 @@ from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
-from tasks.world import heldout_file
+from tasks.world import check_heldout, heldout_file
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from tasks.trainer import Work
 
 REVISION = 3
@@ -90,7 +89,7 @@ def compute(work: Work) -> None:
             prompt_text=handwriting.prompt_text,
             judge=handwriting.judge,
             max_new_tokens=settings.max_new_tokens,
-            decode=lambda row: _decode(row, work.preset.curate.max_image_pixels),
+            decode=lambda row: open_held_out(row, work.preset.curate.max_image_pixels),
         ):
             answered += batch
             seconds = time.monotonic() - started
@@ -109,17 +108,6 @@ def compute(work: Work) -> None:
     table["comparison"] = asdict(evaluate.compare(scored["warmup"], scored["stepgrpo"]))
     table["partial"] = {"answered": len(rows), "all": len(every)} if len(rows) < len(every) else None
     (work.out / SUMMARY).write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _decode(row: BenchmarkRow, max_pixels: int) -> Image.Image:
-    """A row's picture, opened as training opens pictures (orientation, transparency, depth). Raises ValueError naming the row."""
-    try:
-        image = decode_image(row.image, max_pixels)
-    except ValueError as error:
-        raise ValueError(f"held-out row {row.index!r}: {error}") from None
-    if max(image.size) >= MAX_ASPECT_RATIO * min(image.size):
-        raise ValueError(f"held-out row {row.index!r}: {image.width} x {image.height} pixels; no model takes a shape like that")
-    return image
 
 
 def prepare_rows(preset: Preset, heldout: Path, rows: Sequence[BenchmarkRow]) -> dict[str, rewards.PreparedQuestion]:
@@ -146,4 +134,10 @@ def _means_of(
     return {index: reward.step_rar for index, reward in earned.items()}, step_rvr
 
 
-STAGE = Stage("evaluate", ("world", "warmup", "stepgrpo"), recipe, build)
+def looks(preset: Preset) -> Iterator[Callable[[], object]]:
+    """At the held-out file, where curation has not looked at it."""
+    if not preset.curate.contamination:
+        yield partial(check_heldout, preset)
+
+
+STAGE = Stage("evaluate", ("world", "warmup", "stepgrpo"), recipe, build, looks=looks)

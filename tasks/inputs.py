@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -66,6 +67,8 @@ class DigestCache:
                 )
                 return {row[0]: (row[1], row[2]) for row in rows if row is not None}
         except (sqlite3.Error, OSError) as error:
+            if _is_read_only(error):
+                return {}
             _log.warning("digest cache %s: %s; reading every file anew (delete it to be rid of this)", self.path, error)
             return {}
 
@@ -76,6 +79,8 @@ class DigestCache:
             with closing(self._open()) as database, database:
                 database.executemany("REPLACE INTO digests VALUES (?, ?, ?)", [(path, *row) for path, row in fresh.items()])
         except (sqlite3.Error, OSError) as error:
+            if _is_read_only(error):
+                return
             _log.warning("digest cache %s: %s; the digests are not remembered", self.path, error)
 
     def _open(self) -> sqlite3.Connection:
@@ -115,6 +120,13 @@ class Inputs(Mapping[str, str]):
     def folder(self, path: Path) -> str:
         """Content digest of a folder of raw inputs. Raises ValueError naming it when it cannot be read."""
         return self._cache.folder(path)
+
+
+def _is_read_only(error: Exception) -> bool:
+    """Whether the root may only be looked at: a plan of somebody else's root is no reason to complain."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"))
 
 
 def _checked(path: Path, folder: bool) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections import deque
@@ -27,6 +28,9 @@ MISTAKE = "error: "
 
 _REPORT = '{"report": '
 _TAIL_LINES = 30
+_KILLED = 128 + signal.SIGKILL
+_LAUNCHER_SAW_A_KILL = re.compile(r"Root Cause.*?rank +: (\d+) .*?exitcode +: -9 |died with <Signals\.SIGKILL: 9>", re.DOTALL)
+"""How torchrun (and accelerate, which calls it) and accelerate alone tell of a trainer that was killed: both exit with 1 then."""
 
 
 class StageFailed(RuntimeError):
@@ -62,12 +66,23 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
         raise StageStopped(f"{job.recipe.stage}: stopped when asked to; a rerun goes on from its last checkpoint")
     if mistakes:  # launchers turn every exit status into 1, so the line says what the status cannot
         raise ValueError(mistakes[0])
+    seen = _LAUNCHER_SAW_A_KILL.search("\n".join(tail))
+    if seen or status == _KILLED:
+        raise StageFailed(_killed(job.recipe.stage, seen.group(1) if seen else None))
     raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n" + "\n".join(tail))
+
+
+def _killed(stage: str, rank: str | None) -> str:
+    which = "the training process" if rank is None else f"the training process of rank {rank}"
+    cause = "mostly by the kernel because the machine ran out of memory"
+    cure = "free some, lower R1VL_TOKEN_BUDGET (default: 2048 on a CPU, 16384 on a GPU) or set R1VL_GRADIENT_CHECKPOINTING=1"
+    then = "a worker reads them when it starts; a rerun goes on from the last checkpoint"
+    return f"{stage}: {which} was killed by signal 9, {cause}: {cure}; {then}"
 
 
 def launcher_command(runtime: Runtime) -> list[str]:
     """The program that starts the training processes, up to the module's name."""
-    on_cpu = runtime.device == "cpu" or (runtime.device == "auto" and not _has_gpu())
+    on_cpu = _is_on_cpu(runtime)
     # accelerate's launcher quietly starts a single process where there is no GPU; torchrun starts as many as asked for
     if runtime.launcher == "torchrun" or (on_cpu and runtime.num_processes > 1 and runtime.accelerate_config is None):
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={runtime.num_processes}"]
@@ -98,10 +113,10 @@ def write_report(report: Report) -> None:
     print(json.dumps({"report": table}), flush=True)
 
 
-def _has_gpu() -> bool:
+def _is_on_cpu(runtime: Runtime) -> bool:
     import torch  # only a stage that is really built asks
 
-    return torch.cuda.is_available()
+    return runtime.device == "cpu" or (runtime.device == "auto" and not torch.cuda.is_available())
 
 
 def _threads(runtime: Runtime) -> int:

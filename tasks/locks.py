@@ -11,6 +11,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 _held: set[int] = set()
@@ -28,15 +29,16 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock `path`, waiting for whoever holds it; `on_wait` hears once who that is ("process 4711").
+    """Hold the lock `path`, waiting for whoever holds it; a signal whose handler raises ends the wait.
 
-    The file stays behind: an unlocked lock file means nothing. Raises OSError when the file cannot be made.
+    `on_wait` hears once who that is and since when, in local time ("process 4711, since 2026-05-31 14:05:09,"). The file stays behind:
+    an unlocked lock file means nothing. Raises OSError when the file cannot be made.
     """
     descriptor = _open(path)
     try:
         if not _take(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
             if on_wait is not None:
-                on_wait(f"process {_holder(descriptor) or 'unknown'}")
+                on_wait(_holder(descriptor))
             _take(descriptor, fcntl.LOCK_EX)
         _sign(descriptor)
         yield
@@ -79,7 +81,9 @@ def _take(descriptor: int, mode: int) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    since = datetime.fromtimestamp(os.fstat(descriptor).st_mtime)
+    return f"process {pid}, since {since:%Y-%m-%d %H:%M:%S}," if pid else "another process"  # which has not signed yet
 
 
 def _sign(descriptor: int) -> None:

@@ -26,6 +26,12 @@ def is_alive(owner: str) -> bool:
     return boot == _boot() and started != "" and started == _started(int(pid))
 
 
+def find_owner(owner: str) -> psutil.Process | None:
+    """The process that `this_process` named, if it lives on this machine."""
+    host, _, rest = owner.partition(" ")
+    return psutil.Process(int(rest.split()[1])) if host == socket.gethostname() and is_alive(owner) else None
+
+
 def _boot() -> str:
     return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else f"{psutil.boot_time():.0f}"
 

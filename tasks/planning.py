@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,12 +26,38 @@ class PlanRow:
     why: str
 
 
+class WrongInputs(ValueError):
+    """What is wrong with the user's own files: all of it, a line each.
+
+    >>> WrongInputs(["no such file a", "no such file b"]).lines
+    ('no such file a', 'no such file b')
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("\n".join(self.lines))
+
+
+def check_inputs(until: str, stages: Mapping[str, Stage], preset: Preset) -> None:
+    """Have every stage that `until` stands on look at the user's files, before anything is built. Raises WrongInputs."""
+    problems: dict[str, None] = {}
+    for stage in in_order(stages, until, preset):
+        for look in stage.looks(preset):
+            try:
+                look()
+            except ValueError as problem:
+                problems[" ".join(str(problem).split())] = None
+    if problems:
+        raise WrongInputs(problems)
+
+
 def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, *, force: frozenset[str] = frozenset()) -> list[PlanRow]:
-    """One row a stage that `until` stands on, in the order they would run. Raises ValueError for a stage nobody knows.
+    """One row a stage that `until` stands on, in the order they would run. Raises ValueError for a stage nobody knows, and WrongInputs.
 
     Where an input would be built, its digest is not known yet; the stage is then looked up with the digest that the input had
     when it last was most like this, for a rebuild that comes to the same content changes nothing downstream.
     """
+    check_inputs(until, stages, preset)
     rows: list[PlanRow] = []
     digests: dict[str, str] = {}
     rebuilt: set[str] = set()

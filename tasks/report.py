@@ -14,6 +14,7 @@ from r1vl_core.data import database, rollouts
 from r1vl_core.data.images import find_image
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import BenchmarkRow, Question, Rejected, ScoredResponse
+from r1vl_core.report import stalls
 from r1vl_core.reporting.data import (
     Curation,
     GroupView,
@@ -35,7 +36,7 @@ from tasks.stages import Build, Stage
 from tasks.store import Artifact
 from tasks.world import heldout_file, image_roots
 
-REVISION = 1
+REVISION = 2
 PAGE = "report.html"
 T = TypeVar("T")
 
@@ -66,6 +67,8 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
     summary = json.loads((inputs["evaluate"].path / SUMMARY).read_text(encoding="utf-8"))
     rows = list(read_tsv(heldout_file(preset, inputs)))
     partial = summary["partial"]
+    reports = read_reports(inputs["stepgrpo"].path)
+    notes = [f"Partial: the first {partial['answered']} of {partial['all']} held-out questions."] if partial else []
     return ReportData(
         preset=preset.name,
         description=preset.description,
@@ -74,13 +77,13 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         stages=tuple(StageRow(name, _minute(a), float(a.made["seconds"]), a.key) for name, a in inputs.items()),
         policies=tuple(_result(name, responses[name], summary[name]) for name in POLICIES),
         comparison=compare(responses["warmup"], responses["stepgrpo"]),
-        reports=read_reports(inputs["stepgrpo"].path),
+        reports=reports,
         warmup_reports=read_reports(inputs["warmup"].path),
         curation=_curation(inputs["curate"].path / curate.DATABASE),
         groups=_groups(preset, inputs),
         heldout=_heldout(rows, responses, preset.report.num_responses),
         num_heldout_total=len(rows),
-        notes=(f"Partial: the first {partial['answered']} of {partial['all']} held-out questions.",) if partial else (),
+        notes=(*notes, *(f"StepGRPO, {stall}." for stall in stalls(reports))),
     )
 
 

@@ -7,7 +7,7 @@ Prefect: a flow that wraps each stage in a task of its own calls `run_stage`; `b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,8 @@ class Stage:
 
     `build` may return notes, plain values kept with the artifact. Four of them mean something: "content" (see `Store.put`),
     "metrics" (numbers that sum the stage up), "files" (names of small files to copy to MLflow) and "checkpoint" (name of the
-    folder that holds a model; "." for the whole artifact). `wanted` says whether a preset has this stage at all.
+    folder that holds a model; "." for the whole artifact). `wanted` says whether a preset has this stage at all. `looks` are the cheap
+    ones at the user's own files that need nothing built: each raises ValueError for what the stage would refuse later.
 
     >>> STAGE = Stage("curate", ("world",), recipe, build)  # doctest: +SKIP
     """
@@ -59,6 +60,7 @@ class Stage:
     recipe: Callable[[Preset, Inputs], Recipe]
     build: Callable[[Build], Mapping[str, Any] | None]
     wanted: Callable[[Preset], bool] = lambda preset: True
+    looks: Callable[[Preset], Iterable[Callable[[], object]]] = lambda preset: ()
 
 
 @dataclass(frozen=True)

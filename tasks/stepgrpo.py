@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from r1vl_core.config import Preset
 from r1vl_core.data import database
 from r1vl_core.reasoning.rewards import Reward, prepare, reward
 from r1vl_core.records import Question
-from r1vl_core.report import Report
+from r1vl_core.report import Report, warn_of_stalls
 from r1vl_core.training.stopping import OUTCOME
 from tasks import curate, key_steps, warmup
 from tasks.inputs import Inputs
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from r1vl_core.policy.model import Policy
     from r1vl_core.training.validation import Validation
     from tasks.trainer import Work
+
+_log = logging.getLogger(__name__)
 
 REVISION = 3
 POLICY = warmup.POLICY
@@ -88,7 +91,7 @@ def compute(work: Work) -> None:
     policy: Policy = work.trainee(work.order["policy"])
     reference = work.policy(work.order["policy"]) if settings.beta > 0 and not settings.lora else None
     questions = work.questions()
-    for report in stepgrpo.train(
+    reports = stepgrpo.train(
         policy,
         reference,
         lambda number: work.encode(policy, questions[number]),
@@ -101,7 +104,8 @@ def compute(work: Work) -> None:
         accelerator=work.accelerator,
         should_stop=work.should_stop,
         validation=validation_of(work, policy),
-    ):
+    )
+    for report in warn_of_stalls(reports, _log.warning if work.is_first else lambda _: None):
         write_report(report)
     work.export(policy, POLICY)
 

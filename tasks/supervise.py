@@ -75,7 +75,7 @@ def run_supervised(
 
 def orphans() -> list[psutil.Process]:
     """Processes of supervised runs whose supervisor is gone: it is no ancestor of theirs any more."""
-    return [process for process, mark in _marked() if mark not in _ancestors(process)]
+    return [process for process, mark in marked(shim.MARK) if int(mark) not in _ancestors(process)]
 
 
 def end_processes(processes: Sequence[psutil.Process], grace_s: float = 10.0) -> None:
@@ -100,7 +100,7 @@ def _end(supervisor: subprocess.Popen[bytes]) -> None:
     for _ in _lines(supervisor):  # a trainer that saves its work must never wait for us to read what it writes
         pass
     if supervisor.wait() < 0:
-        end_processes([process for process, mark in _marked() if mark == supervisor.pid])
+        end_processes([process for process, mark in marked(shim.MARK) if mark == str(supervisor.pid)])
     supervisor.stdout.close()
 
 
@@ -115,13 +115,13 @@ def _lines(supervisor: subprocess.Popen[bytes]) -> Iterator[str]:
         yield rest.decode("utf-8", "replace")
 
 
-def _marked() -> Iterator[tuple[psutil.Process, int]]:
-    """Every process below a supervisor, living or dead, with that supervisor's process id."""
+def marked(variable: str) -> Iterator[tuple[psutil.Process, str]]:
+    """Every living process with this variable in its environment, and the value: a mark that children inherit from whoever dies."""
     for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError, ValueError):
-            mark = process.environ().get(shim.MARK)
+        with suppress(psutil.Error, OSError):
+            mark = process.environ().get(variable)
             if mark is not None and process.status() != psutil.STATUS_ZOMBIE:
-                yield process, int(mark)
+                yield process, mark
 
 
 def _ancestors(process: psutil.Process) -> set[int]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from r1vl_core.config import Preset, Source
+from r1vl_core.data.curate import open_held_out
+from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
@@ -47,6 +49,16 @@ def image_roots(preset: Preset, inputs: Mapping[str, Artifact]) -> dict[str, Pat
 def heldout_file(preset: Preset, inputs: Mapping[str, Artifact]) -> Path:
     """The held-out questions: the preset's file, or the world's."""
     return preset.evaluate.data if preset.evaluate.data is not None else inputs["world"].path / "heldout.tsv"
+
+
+def check_heldout(preset: Preset) -> None:
+    """Look at the preset's own held-out file, if it has one: every row's cells, and the first row's picture. Raises ValueError."""
+    if preset.evaluate.data is None:
+        return
+    row = next(read_tsv(preset.evaluate.data), None)
+    if row is None:
+        raise ValueError(f"held-out file {preset.evaluate.data}: no row with a picture; fill its column 'image'")
+    open_held_out(row, preset.curate.max_image_pixels)
 
 
 STAGE = Stage("world", (), recipe, build, wanted=lambda preset: preset.world is not None)

@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from r1vl_core.config import Curate
-from r1vl_core.data.images import CheckedImage, ImageChecker, ImageLimits, ImageProblem, decode_image, digest_pixels
+from r1vl_core.data.images import CheckedImage, ImageChecker, ImageLimits, ImageProblem, PictureError, digest_pixels, open_image
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
 from r1vl_core.reasoning import paths
 from r1vl_core.records import BenchmarkRow, Question, RawRecord, Rejected
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 REASONS = (
     "unreadable_record",
@@ -137,14 +141,15 @@ def judge(records: Iterable[RawRecord], checks: Checks, *, num_workers: int = 1)
 
 def held_out_questions(rows: Iterable[BenchmarkRow], max_pixels: int) -> list[HeldOut]:
     """What curation needs to know of an evaluation file. Raises ValueError naming a row whose picture does not decode."""
-    found = []
-    for row in rows:
-        try:
-            pixels = digest_pixels(decode_image(row.image, max_pixels))
-        except ValueError as error:
-            raise ValueError(f"held-out row {row.index!r}: {error}") from None
-        found.append(HeldOut(normalise(split_wording(row.question).text), pixels))
-    return found
+    return [HeldOut(normalise(split_wording(row.question).text), digest_pixels(open_held_out(row, max_pixels))) for row in rows]
+
+
+def open_held_out(row: BenchmarkRow, max_pixels: int) -> Image.Image:
+    """A held-out row's picture, opened as training opens pictures (orientation, transparency, depth). Raises ValueError naming the row."""
+    try:
+        return open_image(row.image, max_pixels)
+    except PictureError as error:
+        raise ValueError(f"held-out row {row.index!r}: its picture: {error.detail}") from None
 
 
 def question_id(wording: Wording, pixel_sha256: str) -> str:
@@ -168,7 +173,7 @@ def _judge_text(record: RawRecord) -> _Candidate | Rejected:
     if (num_placeholders := record.user.count(IMAGE_PLACEHOLDER)) > 1:
         return _reject(record, "several_images", f"the text shows {num_placeholders} pictures, the record names one")
     if marks := paths.reflection_marks(record.assistant):
-        return _reject(record, "reflective", ", ".join(marks))
+        return _reject(record, "reflective", f"the path goes back on itself: {', '.join(marks)}")
     path = paths.parse(record.assistant)
     if path.defects and set(path.defects) <= {paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER}:
         return _reject(record, "no_answer", ", ".join(path.defects))
@@ -192,7 +197,7 @@ def _judge_candidate(
     """The checks that need the picture, the tokenizer (nothing is ever cut to fit) and, last, the questions accepted before."""
     record, settings = one.record, checks.settings
     if isinstance(image, ImageProblem):
-        return _reject(record, image.reason, image.detail)
+        return _reject(record, image.reason, f"{image.path!a:.80}: {image.detail}")
     if (normalise(one.wording.text), image.pixel_sha256) in leaked:
         return _reject(record, "contaminated", "the held-out set asks the same about the same picture")
     question = _question(one, image)

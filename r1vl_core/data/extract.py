@@ -14,8 +14,9 @@ from itertools import pairwise
 
 from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
 from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
-from r1vl_core.reasoning.normal_form import NormalText, normalise, word_set
+from r1vl_core.reasoning.normal_form import NormalText, normalise
 from r1vl_core.reasoning.paths import ReasoningPath
+from r1vl_core.reasoning.spellings import word_set
 from r1vl_core.reasoning.units import UNITS
 
 _ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"
@@ -125,10 +126,10 @@ class _Steps:
     def reach(self, said: _Spelled, number: int) -> bool:
         """Does the path say one of the forms, as a whole? Step `number` is where it comes from."""
         if number not in self._haystacks:
-            self._haystacks[number] = Haystack([(0, self._step(number))])
+            self._haystacks[number] = Haystack([self._path.steps[number]], [self._step(number)])
         if said.first is not None and self._haystacks[number].find(said.first) is not None:
             return True
-        everywhere = Haystack([(0, self._step(other)) for other in range(len(self._path.steps))])
+        everywhere = Haystack(self._path.steps, [self._step(other) for other in range(len(self._path.steps))])
         return any(everywhere.find(form) is not None for form in said.compiled())
 
     def _step(self, number: int) -> NormalText:

@@ -85,7 +85,7 @@ class CheckedImage:
 @dataclass(frozen=True, slots=True)
 class ImageProblem:
     """Why a picture cannot be used. `reason` is image_outside_root, missing_image, broken_image, image_too_large, image_too_small or
-    image_too_narrow.
+    image_too_narrow; `detail` says what is wrong and what to do, and leaves naming the picture to who knows its place.
 
     >>> ImageProblem(path="../1.png", reason="image_outside_root", detail="'..' in the path").reason
     'image_outside_root'
@@ -109,25 +109,34 @@ def find_image(root: Path, relative: str) -> Path:
     """The file that a record's path names below `root`. Raises PictureError (image_outside_root, missing_image)."""
     parts = PurePosixPath(relative)
     if parts.is_absolute() or os.path.isabs(relative):
-        raise PictureError("image_outside_root", f"{relative!a:.200} is an absolute path")
+        raise PictureError("image_outside_root", "an absolute path; write it relative to the image folder")
     if ".." in parts.parts:
-        raise PictureError("image_outside_root", f"{relative!a:.200} climbs out of its folder")
+        raise PictureError("image_outside_root", "'..' in the path climbs out of the image folder; write it without")
     try:
         found = Path(os.path.realpath(root / relative))
         is_file = stat.S_ISREG(found.stat().st_mode) if found.is_relative_to(os.path.realpath(root)) else None
     except (OSError, ValueError) as error:
         # ValueError: a NUL or half of a surrogate pair, which no file name can hold.
-        raise PictureError("missing_image", f"{relative!a:.200}: {_plain(error)}") from None
+        raise PictureError("missing_image", _plain(error)) from None
     if is_file is None:
-        raise PictureError("image_outside_root", f"{relative!a:.200} is a link out of the image folder")
+        raise PictureError("image_outside_root", "a link out of the image folder; copy the picture there")
     if not is_file:
-        raise PictureError("missing_image", f"{relative!a:.200} is not a file")
+        raise PictureError("missing_image", "not a file")
     return found
 
 
 def load_image(path: Path, max_pixels: int) -> Image.Image:
-    """Read a picture: upright, RGB, decoded to its end. Raises PictureError naming what is wrong with it."""
-    return decode_image(_read(path), max_pixels)
+    """Read a picture that a model can take: upright, RGB, decoded to its end. Raises PictureError naming what is wrong with it."""
+    return open_image(_read(path), max_pixels)
+
+
+def open_image(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode a file's bytes to a picture that a model can take. Raises PictureError as `decode_image`, and for its shape
+    (image_too_narrow)."""
+    image = decode_image(data, max_pixels)
+    if problem := _shape_problem(image):
+        raise PictureError("image_too_narrow", problem)
+    return image
 
 
 def decode_image(data: bytes, max_pixels: int) -> Image.Image:
@@ -135,15 +144,15 @@ def decode_image(data: bytes, max_pixels: int) -> Image.Image:
     try:
         with _pillow_at(max_pixels), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
-                raise PictureError("image_too_large", f"{image.width} x {image.height} pixels; the limit is {max_pixels}")
+                raise PictureError("image_too_large", f"{image.width} x {image.height} pixels; {_too_large(max_pixels)}")
             image.load()
             return _as_rgb(_upright(image))
     except PictureError:
         raise
     except Image.DecompressionBombError:
-        raise PictureError("image_too_large", f"a multiple of the pixels allowed; the limit is {max_pixels}") from None
+        raise PictureError("image_too_large", f"it would unpack to a multiple of what is allowed; {_too_large(max_pixels)}") from None
     except _DECODE_ERRORS as error:
-        raise PictureError("broken_image", _plain(error)) from None
+        raise PictureError("broken_image", _broken(data, error)) from None
 
 
 def digest_pixels(image: Image.Image) -> str:
@@ -161,10 +170,8 @@ def check_image(root: Path, relative: str, limits: ImageLimits) -> CheckedImage 
         return ImageProblem(relative, error.reason, error.detail)
     if min(image.size) < limits.min_side:
         return ImageProblem(relative, "image_too_small", f"{image.width} x {image.height} pixels; a side needs {limits.min_side}")
-    if max(image.size) >= MAX_ASPECT_RATIO * min(image.size):
-        return ImageProblem(
-            relative, "image_too_narrow", f"{image.width} x {image.height} pixels; one side is {MAX_ASPECT_RATIO} times the other"
-        )
+    if problem := _shape_problem(image):
+        return ImageProblem(relative, "image_too_narrow", problem)
     return CheckedImage(relative, image.width, image.height, hashlib.sha256(data).hexdigest(), digest_pixels(image))
 
 
@@ -213,12 +220,12 @@ def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise PictureError("image_too_large", f"{path.name}: {size} bytes; the limit is {MAX_FILE_BYTES}")
+            raise PictureError("image_too_large", f"{size} bytes; the limit is {MAX_FILE_BYTES}: save it smaller")
         return path.read_bytes()
     except FileNotFoundError:
-        raise PictureError("missing_image", f"{path.name}: no such file") from None
+        raise PictureError("missing_image", "no such file") from None
     except OSError as error:
-        raise PictureError("broken_image", f"{path.name}: {_plain(error)}") from None
+        raise PictureError("broken_image", _plain(error)) from None
 
 
 @contextmanager
@@ -243,7 +250,26 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _plain(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _shape_problem(image: Image.Image) -> str | None:
+    ratio = max(image.size) / min(image.size)
+    if ratio < MAX_ASPECT_RATIO:
+        return None
+    size = f"{image.width} x {image.height} pixels"
+    return f"{size}; one side is {ratio:.0f} times the other, and a model takes less than {MAX_ASPECT_RATIO}: crop it"
+
+
+def _too_large(max_pixels: int) -> str:
+    return f"the limit is {max_pixels} pixels: scale it down"
+
+
+def _broken(data: bytes, error: Exception) -> str:
+    if not data:
+        return "not a picture but an empty file; copy it anew"
     # Pillow names the buffer by its address, which changes from run to run.
-    return "not a picture in a known format" if "cannot identify image file" in text else text
+    if "cannot identify image file" in str(error):
+        return f"not a picture in a known format; save it as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    return f"a damaged picture ({_plain(error)}); copy or save it anew"
+
+
+def _plain(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

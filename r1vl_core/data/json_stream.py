@@ -88,7 +88,7 @@ def _decode(text: str) -> Element:
     try:
         value, end = _DECODER.raw_decode(text)
     except json.JSONDecodeError as error:
-        return Element(_shortened(text), problem=f"broken JSON: {error.msg} at character {error.pos}")
+        return Element(_shortened(text), problem=f"{_broken(error, 0)}; each line holds one whole record")
     except (ValueError, RecursionError) as error:
         return Element(_shortened(text), problem=_undecodable(error))
     if end != len(text):
@@ -104,7 +104,7 @@ def _next_element(window: _Window) -> Element:
             cut = error.msg.startswith("Unterminated string") or error.pos >= len(window.text) - _EDGE
             if cut and window.num_ahead < MAX_RECORD_CHARS and window.grow():
                 continue
-            problem = f"broken JSON: {error.msg} at character {error.pos - window.at}"
+            problem = _broken(error, window.at)
             if window.num_ahead >= MAX_RECORD_CHARS and cut:
                 problem = f"no end within {MAX_RECORD_CHARS} characters"
             return Element(window.skip_broken(), problem=problem)
@@ -116,6 +116,11 @@ def _next_element(window: _Window) -> Element:
         raw = window.text[window.at : end]
         window.at = end
         return Element(raw, value)
+
+
+def _broken(error: json.JSONDecodeError, start: int) -> str:
+    # Some of Python's messages end in "at" and wait for the place.
+    return f"broken JSON: {error.msg.removesuffix(' at')} at character {error.pos - start} of the record"
 
 
 def _undecodable(error: ValueError | RecursionError) -> str:

@@ -54,7 +54,7 @@ def interpret(value: Any) -> tuple[str, str, tuple[str, ...]]:
     images = _images(value.get("images", value.get("image")))
     for name, text in (("the user's text", user), ("the assistant's text", assistant), *(("an image path", path) for path in images)):
         if not _is_unicode(text):
-            raise ValueError(f"{name} holds half of a surrogate pair or bytes that are not UTF-8")
+            raise ValueError(f"{name} holds half of a surrogate pair or bytes that are not UTF-8; save the file as UTF-8")
     return user, assistant, images
 
 
@@ -87,8 +87,12 @@ def _open(source: Source) -> TextIO:
 def _is_array(file: TextIO, source: Source) -> bool:
     """Tell an array from JSON lines by the name, else by the first character; leaves the file at its start."""
     where = f"source {source.name}: {source.path}"
-    head = file.read(65_536).lstrip()
+    head = file.read(65_536)
     file.seek(0)
+    for mark, cure in _NOT_TEXT:
+        if head.startswith(mark):
+            raise ValueError(f"{where} is {cure}")
+    head = head.lstrip()
     if not head:
         raise ValueError(f"{where} is empty; a JSON array or JSON lines are expected")
     if source.path.suffix.lower() in (".jsonl", ".ndjson"):
@@ -101,7 +105,8 @@ def _is_array(file: TextIO, source: Source) -> bool:
 def _turns(record: dict[str, Any]) -> tuple[str, str]:
     key = "messages" if "messages" in record else "conversations"
     if key not in record:
-        raise ValueError("neither 'messages' nor 'conversations' in the record")
+        found = ", ".join(f"{name!a:.40}" for name in list(record)[:6]) or "nothing"
+        raise ValueError(f"neither 'messages' nor 'conversations' in the record, which holds {found}")
     messages = record[key]
     if not isinstance(messages, list):
         raise ValueError(f"'{key}' is {_kind(messages)}; a list of messages is expected")
@@ -144,6 +149,14 @@ def _is_unicode(text: str) -> bool:
 def _kind(value: Any) -> str:
     return _KINDS.get(type(value), type(value).__name__)
 
+
+_NOT_TEXT = (
+    ("\x1f\udc8b", "compressed with gzip; unpack it first"),
+    ("PK\x03\x04", "a ZIP archive; unpack it first"),
+    ("\udcff\udcfe", "in UTF-16; save it as UTF-8"),
+    ("\udcfe\udcff", "in UTF-16; save it as UTF-8"),
+)
+"""How files begin that are no UTF-8 text, as `_open` decodes them."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}

@@ -16,12 +16,11 @@ from typing import IO, Any
 
 from r1vl_core.data.strict_json import decode, json_lines
 from r1vl_core.data.wording import split_wording
-from r1vl_core.reasoning.answers import read_gold
+from r1vl_core.reasoning.answers import check_gold
 from r1vl_core.reasoning.paths import parse
 from r1vl_core.records import Question
 
 _HEAD = 4096
-_LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
 
@@ -54,25 +53,29 @@ class PlacedQuestion:
 
 def read_question_file(path: Path) -> list[PlacedQuestion]:
     """Questions of a DuckDB database of ours, or of JSON lines (or one JSON array) in our spelling or R1-VL-10K's, in the file's order.
+    "-" is the standard input, which holds no database.
 
     Our spelling: `id`, `question`, `answer`, `key_steps` (a list whose items are lists of forms, or single forms), and where there are
     any `choices` (letter to text) and `reference_path`. R1-VL-10K's: `problem`, `solution`, `key_steps`; without an `id` a record is
     called by its number, from 1. Raises ValueError naming file, line and cure for anything else, and for an id given twice.
     """
+    if str(path) == "-":
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:
+            return _placed("standard input", _records(file, "standard input"))
     _check_file(path, "questions")
     with path.open("rb") as file:  # once: a pipe's content is gone after the first reading
         if file.peek(_HEAD)[8:12] == b"DUCK":
             return _from_database(path)
-        return _placed(path, _records(file, str(path)))
+        return _placed(str(path), _records(file, str(path)))
 
 
-def _placed(path: Path, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQuestion]:
+def _placed(name: str, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQuestion]:
     placed: list[PlacedQuestion] = []
     places: dict[str, str] = {}
     for number, place, record in records:
         try:
             question = read_question(record, number)
-            _check_gold(question)
+            check_gold(question.answer, question.choices)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
         if question.id in places:
@@ -82,7 +85,7 @@ def _placed(path: Path, records: Iterator[tuple[int, str, Any]]) -> list[PlacedQ
         places[question.id] = place
         placed.append(PlacedQuestion(place, question))
     if not placed:
-        raise ValueError(f"{path}: holds no question; write one JSON object a line with id, question, answer and key_steps")
+        raise ValueError(f"{name}: holds no question; write one JSON object a line with id, question, answer and key_steps")
     return placed
 
 
@@ -232,18 +235,6 @@ def _records(file: BufferedReader, name: str) -> Iterator[tuple[int, str, Any]]:
         return
     for number, (place, record) in enumerate(json_lines(file, name), 1):
         yield number, place, record
-
-
-def _check_gold(question: Question) -> None:
-    """Refuse a letter that is none of the choices: no response could be right."""
-    letters = [letter.upper() for letter, _ in question.choices]
-    alone = _LETTER_ALONE.fullmatch(question.answer.strip())
-    if not alone or not letters or alone[1].upper() in letters:
-        return
-    if not read_gold(question.answer, question.choices).letters:  # a choice may have a letter for its text
-        raise ValueError(
-            f"answer {question.answer!r:.80} is none of the choices {', '.join(letters)}; correct the answer or add the choice"
-        )
 
 
 def _field(record: dict[str, Any], name: str) -> Any:

@@ -46,15 +46,23 @@ class Item:
 def make_world(out: Path, num_questions: int, num_heldout: int, seed: int) -> None:
     """Write a world of `num_questions` clean training records, the planted defects on top, and `num_heldout` held-out questions.
 
-    The same arguments write the same bytes; `out` is whole or absent. Raises ValueError when it holds something else already.
+    The same arguments write the same bytes; `out` is whole or absent. Raises ValueError when it holds something else already or cannot
+    be made, and OSError, naming it, when the disk gives out while it is written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"world folder {out}: not an empty folder; name a new one")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-        made = Path(beside) / "world"
-        _write_world(made, num_questions, num_heldout, seed)
-        made.rename(out)
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ValueError(f"world folder {out}: not an empty folder; name a new one")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)
+    except OSError as error:
+        raise ValueError(f"world folder {out}: cannot be made: {error.strerror}; name one where you may write") from None
+    with beside as folder:
+        made = Path(folder) / "world"
+        try:
+            _write_world(made, num_questions, num_heldout, seed)
+            made.rename(out)
+        except OSError as error:
+            raise OSError(f"world folder {out}: cannot be written: {error.strerror}; make room or name another") from error
 
 
 def _write_world(out: Path, num_questions: int, num_heldout: int, seed: int) -> None:

@@ -20,10 +20,19 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from r1vl_core.config import Precision
 from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.checkpoint_files import check_checkpoint
 from r1vl_core.policy.precision import check_precision
 from r1vl_core.prompts import render_prompt
 
 IGNORED_LABEL = -100
+
+_PARTS = {
+    AutoConfig: "its configuration (config.json)",
+    AutoModelForImageTextToText: "its model (config.json and safetensors files)",
+    AutoTokenizer: "its tokenizer",
+    AutoImageProcessor: "its image processor",
+}
+"""Parts of a checkpoint, as a message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +125,13 @@ class Policy:
     def _prompt_token_ids(self, text: str, num_image_tokens: int) -> list[int]:
         content = [{"type": "image"}, {"type": "text", "text": self._harmless(render_prompt(self.prompt, question=text))}]
         chat = self.tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
-        token_ids = self.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        token_ids = self.tokenizer(chat, add_special_tokens=False, verbose=False)["input_ids"]
         image_token_id = self.model.config.image_token_id
         at = token_ids.index(image_token_id)
         return [*token_ids[:at], *[image_token_id] * num_image_tokens, *token_ids[at + 1 :]]
 
     def _plain_token_ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(self._harmless(text), add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(self._harmless(text), add_special_tokens=False, verbose=False)["input_ids"])
 
     def _harmless(self, text: str) -> str:
         # A data file must not be able to open a turn or add an image: special tokens spelled out in text lose their bar.
@@ -150,22 +159,21 @@ def load_policy(
     precision: Precision = "auto",
     weights: bool = True,
 ) -> Policy:
-    """Load a checkpoint folder or hub name. Raises ValueError when it is no vision-language model or holds no safetensors.
+    """Load a checkpoint folder or hub name. Raises ValueError for a folder that lacks something (`check_checkpoint`), and when it is
+    no vision-language model or its files do not load.
 
     Without `weights` the model is an empty shell: enough to encode and to count tokens, at no cost in memory.
     """
     check_precision(precision, device)
     name = str(bundled_checkpoint(checkpoint))
+    if Path(name).is_dir():
+        check_checkpoint(Path(name))
     config = _load_part(AutoConfig, name)
     if not hasattr(config, "vision_config") or not hasattr(config, "image_token_id"):
         raise ValueError(
             f"checkpoint {name}: a {config.model_type} is not a vision-language model; use a Qwen2-VL, Qwen2.5-VL or Qwen3-VL one"
         )
     if weights:
-        if Path(name).is_dir() and not any(Path(name).glob("*.safetensors")):
-            raise ValueError(
-                f"checkpoint {name}: no safetensors file in it; pickled weights are never loaded, save them with save_pretrained"
-            )
         model, loading = _load_part(
             AutoModelForImageTextToText, name, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True
         )
@@ -194,7 +202,7 @@ def _load_part(auto_class: Any, name: str, **kwargs: Any) -> Any:
         return auto_class.from_pretrained(name, trust_remote_code=False, **kwargs)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"checkpoint {name}: cannot load it as {auto_class.__name__} from safetensors files: {reason}") from error
+        raise ValueError(f"checkpoint {name}: {_PARTS[auto_class]} cannot be loaded: {reason}; copy or download it anew") from error
 
 
 def _check_loading(name: str, loading: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ Every row has its own stream of random numbers, so that what is sampled for a qu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,7 @@ def generate(
     seeds: Sequence[tuple[int, ...]] = (),
     token_budget: int = 2**18,
     shared: bool = True,
+    progress: Callable[[int], None] = lambda _num_tokens: None,
 ) -> list[Rollout]:
     """`num_samples` responses to each prompt, those to one prompt side by side, prompts in the order given.
 
@@ -61,6 +62,7 @@ def generate(
     its responses a part begins with. The policy's forbidden tokens are never produced.
     `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle.
     `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
+    `progress` is told after every token how many each response that is under way has by now.
     A sharded policy is gathered for it: all processes call it equally often, be it without a prompt.
     """
     if temperature is not None and len(seeds) != len(prompts):
@@ -74,7 +76,7 @@ def generate(
                 noise = _uniforms([seeds[index] for index in indices], range(first_sample, first_sample + num_samples), max_new_tokens)
             some = [prompts[index] for index in indices]
             cache = SharedCache() if shared else GrowingCache()
-            made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise)
+            made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise, progress)
             for place, index in enumerate(indices):
                 rollouts[index * num_samples : (index + 1) * num_samples] = made[place * num_samples : (place + 1) * num_samples]
     return [rollout for rollout in rollouts if rollout is not None]
@@ -142,6 +144,7 @@ def _decode(
     temperature: float,
     max_new_tokens: int,
     noise: Tensor | None,
+    progress: Callable[[int], None],
 ) -> list[Rollout]:
     device, forbidden = policy.device, forbidden_tokens(policy)
     ends = torch.tensor(policy.end_token_ids, device=device)
@@ -156,6 +159,7 @@ def _decode(
             token_ids[live.rows, step] = tokens
             logprobs[live.rows, step] = logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
             live.done |= torch.isin(tokens, ends)
+            progress(step + 1)
             num_done = int(live.done.sum())
             if num_done == len(tokens) or step + 1 == max_new_tokens:
                 break

@@ -7,15 +7,17 @@ stands around an occurrence decides whether it is whole: "3 + 7 = 10" is not in 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1vl_core.reasoning.boundaries import BINARY, RELATIONS, View, is_part_of_more
+from r1vl_core.reasoning.boundaries import BINARY, RELATIONS, View, is_part_of_more, whole_groups
 from r1vl_core.reasoning.normal_form import NormalText, normalise
-from r1vl_core.reasoning.paths import ReasoningPath
+from r1vl_core.reasoning.paths import ReasoningPath, Section
 
 _WALL = " \x1e "  # stands between two steps; no token of a text can be it, so nothing matches across steps
+_A_WORD = re.compile(r"(?<![\\a-z])[a-z]{2,}", re.IGNORECASE)  # "equal" is a sign in normal form, and says something
 _FINAL_PUNCTUATION = frozenset((".", ",", ";", ":", "!", "?"))
 
 
@@ -94,7 +96,7 @@ def compile_pieces(form: str, pieces: list[str]) -> CompiledForm | None:
         pieces.pop()
     while pieces and pieces[0] in _FINAL_PUNCTUATION:
         pieces.pop(0)
-    if not any(piece[0].isalnum() or piece == "\u221e" for piece in pieces):
+    if not any(piece[0].isalnum() or piece == "\u221e" for piece in pieces) and not (pieces and _A_WORD.search(form)):
         return None
     relation = any(piece in RELATIONS for piece in pieces)
     compound = relation or any(piece in BINARY for piece in pieces)
@@ -106,7 +108,7 @@ def match(path: ReasoningPath, compiled: CompiledKeySteps) -> tuple[KeyStepMatch
     """For each key step where it stands in the path's steps, or None. Never raises; linear in the path's length."""
     if not path.steps or not compiled.groups:
         return (None,) * len(compiled.groups)
-    haystack = Haystack([(step.start, normalise(step.text)) for step in path.steps])
+    haystack = Haystack(path.steps, [normalise(step.text) for step in path.steps])
     return tuple(_match_one(index, forms, haystack) for index, forms in enumerate(compiled.groups))
 
 
@@ -119,12 +121,10 @@ def _match_one(index: int, forms: tuple[CompiledForm, ...], haystack: Haystack) 
 
 
 class Haystack:
-    """Steps of one path in normal form, each with its offset in the path's text, as one string; positions are worked out only where a
-    form occurs."""
+    """Steps of one path and their normal forms, as one string; positions are worked out only where a form occurs."""
 
-    def __init__(self, steps: Sequence[tuple[int, NormalText]]) -> None:
-        self.offsets = [offset for offset, _ in steps]
-        self.steps = [step for _, step in steps]
+    def __init__(self, sources: Sequence[Section], steps: Sequence[NormalText]) -> None:
+        self.sources, self.steps = sources, steps
         joined = [step.joined for step in self.steps]
         self.text = f" {_WALL.join(joined)} "
         self.starts = [1]
@@ -158,5 +158,6 @@ class Haystack:
         view = View(step, part_ends)
         if is_part_of_more(form, view, first, last):
             return None
-        first, last = view.widen(first, last)
-        return self.offsets[number] + view.start(first), self.offsets[number] + view.end(last)
+        source = self.sources[number]
+        begin, end = whole_groups(source.text, view.start(view.with_command(first)), view.end(last))
+        return source.start + begin, source.start + end

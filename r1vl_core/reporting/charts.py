@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from r1vl_core.report import Report
 
 WIDTH, HEIGHT = 380, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 26
 """Margins around the plot, in the units of the drawing (pixels at natural size)."""
+
+_LEAST_SHARE = 0.05
+"""An axis covers at least this share of its largest value."""
 
 Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One metric over the steps: `points` are (step, value), finite only.
+    """One metric over the steps under a name for people: `points` are (step, value), finite only.
 
     >>> Line("loss", ((1.0, 0.5),)).name
     'loss'
@@ -62,21 +65,22 @@ class Drawing:
     last: str
 
 
-def lines_of(reports: Sequence[Report], names: Sequence[str]) -> tuple[Line, ...]:
-    """The named metrics of the reports that have them, as lines; a value that is not finite leaves a gap in the count, not in the page."""
+def lines_of(reports: Sequence[Report], metrics: Mapping[str, str]) -> tuple[Line, ...]:
+    """The metrics of the reports that have them, as lines under the names given; a value that is not finite leaves a gap in the count,
+    not in the page."""
     lines = []
-    for name in names:
-        found = [(float(report.step), float(report.metrics[name])) for report in reports if name in report.metrics]
+    for metric, name in metrics.items():
+        found = [(float(report.step), float(report.metrics[metric])) for report in reports if metric in report.metrics]
         lines.append(Line(name, tuple(point for point in found if math.isfinite(point[1]))))
     return tuple(line for line in lines if line.points)
 
 
-def draw(title: str, note: str, lines: Sequence[Line]) -> Drawing:
-    """Lay out the lines, as `lines_of` gives them, in one chart."""
+def draw(title: str, note: str, lines: Sequence[Line], least: float = 0.0) -> Drawing:
+    """Lay out the lines, as `lines_of` gives them, in one chart; values that differ by less than `least` do not fill its height."""
     assert lines, "a chart needs a line"
     steps = [step for line in lines for step, _ in line.points]
     values = [value for line in lines for _, value in line.points]
-    y_ticks = nice_ticks(min(values), max(values), 4)
+    y_ticks = nice_ticks(*value_range(values, least), 4)
     x_low, x_high = min(steps), max(steps)
     y_low, y_high = min(y_ticks[0], *values), max(y_ticks[-1], *values)
     window = max(1, len(lines[0].points) // 10)
@@ -107,6 +111,27 @@ def moving_mean(points: Points, window: int) -> Points:
         near = points[max(0, i - before) : i + after + 1]
         smooth.append((step, math.fsum(value for _, value in near) / len(near)))
     return tuple(smooth)
+
+
+def value_range(values: Sequence[float], least: float) -> tuple[float, float]:
+    """Lowest and highest value of an axis: the values' own, or further apart, so that rounding noise is not drawn as a mountain range.
+
+    They are at least `least` apart, and a twentieth of the largest value; values that are never negative have no negative axis, and
+    shares none above 1.
+
+    >>> value_range([0.5, 0.5], 0.1), value_range([0.0, 0.001], 0.1), value_range([1.0, 1.0], 0.5)
+    ((0.45, 0.55), (0.0, 0.1), (0.5, 1.0))
+    """
+    low, high = min(values), max(values)
+    span = max(least, _LEAST_SHARE * max(abs(low), abs(high))) or 1.0
+    if high - low >= span:
+        return low, high
+    start = (low + high - span) / 2
+    if low >= 0 and high <= 1:
+        start = min(start, 1 - span)
+    if low >= 0:
+        start = max(0.0, start)
+    return start, start + span
 
 
 def nice_ticks(low: float, high: float, num_steps: int) -> list[float]:

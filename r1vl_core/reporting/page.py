@@ -18,36 +18,12 @@ from markupsafe import Markup
 from r1vl_core.evaluation.statistics import PairedComparison, wilson_interval
 from r1vl_core.report import Report
 from r1vl_core.reporting import charts
+from r1vl_core.reporting.curves import STEPGRPO_CURVES, WARMUP_CURVES, Curve
 from r1vl_core.reporting.data import Curation, PolicyResult, ReportData
 from r1vl_core.reporting.payload import embedded_json
 
 SCRIPTS = ("dom.js", "charts.js", "browser.js", "items.js", "main.js")
 """The page's scripts, run in this order as one."""
-
-STEPGRPO_CURVES = (
-    ("Reward", "what the preset pays, mean a path", ("reward",)),
-    ("StepRAR", "answer, plus alpha times k", ("step_rar",)),
-    ("StepRVR", "share complete and in order", ("step_rvr",)),
-    ("Right answers", "share of sampled paths", ("accuracy",)),
-    ("Key steps matched", "k, mean a path", ("k",)),
-    ("KL to the warm-up policy", "nats a token", ("kl",)),
-    ("Entropy", "nats a token", ("entropy",)),
-    ("Path length", "tokens, mean a path", ("mean_tokens",)),
-    ("Clipped tokens", "share of the later updates' tokens, ratio too low or too high", ("clip_low", "clip_high")),
-    ("Groups that teach nothing", "share with equal rewards", ("zero_variance",)),
-    ("Groups sampled", "refilled ones included, and those left out of the update", ("groups_sampled", "groups_skipped")),
-    ("Truncated paths", "share that never ended", ("truncated",)),
-    ("Gradient norm", "before clipping", ("grad_norm",)),
-    ("Time a step", "seconds", ("seconds",)),
-)
-"""StepGRPO's charts: title, what is measured, and the metrics drawn together."""
-
-WARMUP_CURVES = (
-    ("Loss", "nats a token of the reference paths", ("loss",)),
-    ("Token accuracy", "share of tokens predicted", ("token_accuracy",)),
-    ("Learning rate", "", ("learning_rate",)),
-)
-"""The warm-up's charts."""
 
 
 def render_report(data: ReportData) -> str:
@@ -138,9 +114,9 @@ def _families(policies: tuple[PolicyResult, ...]) -> list[dict[str, Any]]:
     return rows
 
 
-def _charts(reports: tuple[Report, ...], curves: tuple[tuple[str, str, tuple[str, ...]], ...]) -> list[charts.Drawing]:
-    found = [(title, note, charts.lines_of(reports, names)) for title, note, names in curves]
-    return [charts.draw(title, note, lines) for title, note, lines in found if lines]
+def _charts(reports: tuple[Report, ...], curves: tuple[Curve, ...]) -> list[charts.Drawing]:
+    found = [(curve, charts.lines_of(reports, curve.metrics)) for curve in curves]
+    return [charts.draw(curve.title, curve.note, lines, curve.least) for curve, lines in found if lines]
 
 
 def _curation(curation: Curation) -> dict[str, Any]:

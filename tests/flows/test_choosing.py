@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.choosing import choose, from_here, parse_settings, preset_names
+from r1vl_core.config import World
 
 PAPER = {  # arXiv 2503.12937, section 4.1, and the released scripts
     "r1vl-2b": {"batch": 128, "warmup_rate": 1e-5, "decay": 0.05, "questions": 4},
@@ -34,6 +35,10 @@ def test_every_bundled_preset_is_valid_and_says_what_it_is(name: str) -> None:
     preset = choose(name)
     assert preset.name == name
     assert preset.description.strip()
+
+
+def test_the_tiny_preset_has_the_world_as_it_comes() -> None:
+    assert choose("tiny").world == World()
 
 
 def test_overrides_and_seed_lie_over_the_preset() -> None:
@@ -78,9 +83,10 @@ def test_overrides_that_leave_this_folder_name_the_same_files(tmp_path: Path, mo
     ("preset", "overrides", "message"),
     [
         ("huge", {}, "no preset named 'huge'; there are .*r1vl-2b"),
+        ("tinny", {}, "did you mean tiny?"),
         ("./none.toml", {}, "none.toml: no such file"),
-        ("r1vl-2b", {"stepgrpo.alfa": 1}, r"stepgrpo\.alfa: no such setting"),
-        ("r1vl-2b", {"stepgrpo.group_size": 1}, r"stepgrpo\.group_size: .*greater than or equal to 2"),
+        ("r1vl-2b", {"stepgrpo.alfa": 1}, r"^override stepgrpo\.alfa=1: no such setting"),
+        ("r1vl-2b", {"stepgrpo.group_size": 1}, r"^override stepgrpo\.group_size=1: .*greater than or equal to 2"),
     ],
 )
 def test_a_wrong_choice_is_named(preset: str, overrides: dict[str, object], message: str) -> None:

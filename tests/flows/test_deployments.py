@@ -9,8 +9,9 @@ import yaml
 from prefect.utilities.callables import parameter_schema
 
 from flows.choosing import preset_names
+from flows.deploying import DEPLOYMENTS, pools_named_in
 from flows.pipeline import r1vl
-from flows.servers import DEPLOYMENTS, LOCAL_POOL, pools_named_in
+from flows.servers import LOCAL_POOL
 from r1vl_core.config import STAGES
 
 TABLE: dict[str, Any] = yaml.safe_load(DEPLOYMENTS.read_text())

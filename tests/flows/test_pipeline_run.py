@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
 import yaml
 
 from flows import servers
+from flows.deploying import DEPLOYMENTS
 from flows.doctor import examine
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
 from flows.results import read_result
-from flows.submitting import submit_and_follow
+from flows.submitting import cancel, submit_and_follow, watch
 from tests.flows.tiny_flow import STAGES
+from tests.flows.waiting import wait_until
 
-DEADLINE_S = 120.0
 pytestmark = pytest.mark.timeout(600)  # servers and flow runs are slow where other work keeps the processors busy
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,10 @@ class Site:
         return wait_until(lambda: (states := settled()) and len(states) == len(read_result(self.root, run_id).stages) and states)
 
 
-def wait_until(probe: Callable[[], T | bool | None]) -> T:
-    end = time.monotonic() + DEADLINE_S
-    pause = threading.Event()
-    while not (found := probe()):
-        assert time.monotonic() < end, "waited too long"
-        pause.wait(0.2)
-    return found  # type: ignore[return-value]
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("a site") / "root"
-    table = yaml.safe_load(servers.DEPLOYMENTS.read_text())
+    table = yaml.safe_load(DEPLOYMENTS.read_text())
     for deployment in table["deployments"]:
         deployment["entrypoint"] = "tests/flows/tiny_flow.py:r1vl"
         deployment["parameters"]["preset"] = "r1vl-2b"
@@ -125,6 +115,7 @@ def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixtur
     assert (run["state_name"], run["message"]) == ("Wrong input", "learning rate 2.0: too large; use one below 1")
     told = [row["message"] for row in site.api.logs(too_large)]
     assert [line for line in told if "Traceback" in line] == []
+    assert len([line for line in told if "too large" in line]) == 1
 
 
 def test_a_stage_runs_on_another_pool_when_the_deployment_says_so(site: Site) -> None:
@@ -163,7 +154,7 @@ def test_a_cancelled_run_ends_its_child_and_the_next_resumes(site: Site) -> None
     child.wait(timeout=15)
     run = site.finished(run_id)
     assert run["state_type"] == "CANCELLED"
-    assert examine(site.root, mend=False, deep=True) == []
+    assert examine(site.root, mend=False, deep=True).found == ()
 
     again = site.submit("warmup", overrides=overrides)
     assert site.finished(again)["message"] == "built warmup"
@@ -172,6 +163,40 @@ def test_a_cancelled_run_ends_its_child_and_the_next_resumes(site: Site) -> None
     assert "counting from " in log
     (progress,) = [each for each in site.api.artifacts(again) if each["key"] == "progress-warmup"]
     assert float(progress["data"]) == 100.0
+
+
+def progress_of(site: Site, run_id: str) -> str:
+    lines = [each["description"] for each in site.api.artifacts(run_id) if each["key"] == "progress-warmup"]
+    return lines[0] if lines else ""
+
+
+def test_a_run_that_waits_for_another_ones_stage_says_for_whom_and_is_followed_and_cancelled(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = {"overrides": {"warmup.num_epochs": 400}, "until": "warmup"}
+    first = site.submit("warmup", **order)
+    builder = counting(site).parent().ppid()  # type: ignore[union-attr]
+    second, third = (site.submit("warmup", **order) for _ in range(2))
+    for run_id in (second, third):
+        line = wait_until(lambda run_id=run_id: progress_of(site, run_id))
+        assert re.fullmatch(rf"waiting: process {builder}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d, is building it", line)
+        assert wait_until(lambda run_id=run_id, line=line: line in [row["message"] for row in site.api.logs(run_id)])
+    cancel(site.root, second)
+    assert {task["name"]: task["state_name"] for task in site.api.task_runs(second)}["warmup"] == "Cancelled"
+    assert watch(site.root, second) == 1
+
+    assert watch(site.root, first) == 0
+    assert watch(site.root, third) == 0
+    told = capsys.readouterr().out
+    assert f"cancelling r1vl-2b seed 0: until warmup, warmup.num_epochs=400 ({second}) …\n" in told
+    assert site.states(third)["warmup"] == "Cached"
+    stage = read_result(site.root, first).stages["warmup"]
+    for shown in ("warmup: Running · step ", "warmup: Cached", stage.digest[:12], f"/runs/flow-run/{third}"):
+        assert shown in told
+    with pytest.raises(ValueError, match="is over: Completed; nothing to cancel"):
+        cancel(site.root, None)
+    with pytest.raises(ValueError, match="no run 'another': give its id or its whole name"):
+        watch(site.root, "another")
 
 
 def test_cancelling_a_run_cancels_the_stage_it_placed_elsewhere(site: Site) -> None:
@@ -183,7 +208,7 @@ def test_cancelling_a_run_cancels_the_stage_it_placed_elsewhere(site: Site) -> N
     child.wait(timeout=15)
     assert site.finished(run_id)["state_type"] == "CANCELLED"
     assert site.finished(placed["id"])["state_type"] == "CANCELLED"
-    assert examine(site.root, mend=False, deep=True) == []
+    assert examine(site.root, mend=False, deep=True).found == ()
 
 
 def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(site: Site) -> None:
@@ -197,12 +222,12 @@ def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(s
     child.wait(timeout=15)
     assert site.api.flow_run(run_id)["state_type"] == "RUNNING"
 
-    found = "\n".join(examine(site.root, mend=True, deep=False))
+    found = "\n".join(finding.text for finding in examine(site.root, mend=True, deep=False).found)
     assert f"({run_id}) says Running, but its process is gone" in found
     assert "worker gpu is recorded as running, but its process is gone" in found
     assert "MLflow run" in found
     assert site.api.flow_run(run_id)["state_type"] == "CRASHED"
-    assert examine(site.root, mend=True, deep=False) == []
+    assert examine(site.root, mend=True, deep=False).found == ()
 
     before = servers.read_services(site.root)
     after = servers.up(site.root, pools=(servers.LOCAL_POOL, "gpu"), deployments=site.deployments)
@@ -210,24 +235,3 @@ def test_doctor_closes_a_run_whose_processes_were_killed_and_up_mends_the_rest(s
     assert {each.name for each in after.running} - {each.name for each in before.running} == {"worker gpu"}
     servers.down(site.root)
     assert child_of(site.root) is None
-
-
-def test_a_run_that_is_ended_takes_its_servers_and_its_training_along(tmp_path: Path) -> None:
-    small = ["world.num_questions=32", "world.num_heldout=4"]
-    command = [sys.executable, "-m", "flows", "run", "tiny", "--root", str(tmp_path), *(word for each in small for word in ("--set", each))]
-    with (tmp_path / "told").open("w") as told:
-        run = subprocess.Popen(command, stdout=told, stderr=told)
-
-    def training() -> psutil.Process | None:
-        here = (process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(process.info["cmdline"] or []))
-        return next((process for process in here if "tasks.trainer" in process.info["cmdline"]), None)
-
-    trainer = wait_until(training)
-    started = servers.read_services(tmp_path).running
-    run.terminate()
-    assert run.wait(timeout=60) == 128 + signal.SIGTERM, (tmp_path / "told").read_text()
-    left = servers.down(tmp_path)
-    assert left == []
-    assert len(started) == 2
-    assert [each.name for each in started if find(each)] == []
-    assert not trainer.is_running()

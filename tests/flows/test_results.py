@@ -37,9 +37,9 @@ def test_results_have_the_documented_form(tmp_path: Path) -> None:
 def test_a_result_is_read_back_as_it_was(tmp_path: Path) -> None:
     save_result(tmp_path, RESULT, is_last=False)
     assert read_result(tmp_path, "one") == RESULT
-    with pytest.raises(ValueError, match="run the pipeline first"):
+    with pytest.raises(ValueError, match=r"no run of the whole pipeline under .*; of those up to a stage, the newest is one"):
         read_result(tmp_path)
-    with pytest.raises(ValueError, match=r"no result of a run two under .*; the newest are one"):
+    with pytest.raises(ValueError, match=r"--run two: no run of this id under .*; the newest are one, or last"):
         read_result(tmp_path, "two")
 
 
@@ -65,6 +65,7 @@ def test_the_table_shows_both_policies_and_every_stage() -> None:
         "curate",
         "built",
         "cached",
+        "cd" * 6,
         "/r/report.html",
     ):
         assert shown in text

@@ -122,6 +122,26 @@ def test_responses_come_from_the_standard_input_too(tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["verdict"]) == (0, "absent")
 
 
+def test_questions_come_from_the_standard_input_too(tmp_path: Path) -> None:
+    responses = lines(tmp_path / "r.jsonl", {"id": "q1", "response": PATH})
+    done = r1vl("reward", "--questions", "-", "--responses", responses, "--json", given=json.dumps(OURS))
+    assert (done.returncode, json.loads(done.stdout)["verdict"]) == (0, "correct")
+    broken = r1vl("reward", "--questions", "-", "--responses", responses, given="{")
+    assert (broken.returncode, broken.stdout) == (2, "")
+    assert "standard input, line 1: broken JSON" in broken.stderr
+
+
+def test_the_table_s_header_waits_for_a_row_and_a_missing_answer_is_called_that(tmp_path: Path) -> None:
+    questions = lines(tmp_path / "q.jsonl", OURS)
+    for responses in (tmp_path / "none.jsonl", lines(tmp_path / "bad.jsonl", {"id": "q9", "response": ""})):
+        done = r1vl("reward", "--questions", questions, "--responses", responses)
+        assert (done.returncode, done.stdout) == (2, "")
+    empty = r1vl("reward", "--questions", questions, "--responses", lines(tmp_path / "r.jsonl"))
+    assert (empty.returncode, empty.stdout) == (0, "no responses\n")
+    row = r1vl("reward", "--questions", questions, "--responses", lines(tmp_path / "r.jsonl", {"id": "q1", "response": ""})).stdout
+    assert "absent   no answer, missing_description" in row
+
+
 def test_questions_may_come_through_a_pipe(tmp_path: Path) -> None:
     pipe, responses = tmp_path / "pipe", lines(tmp_path / "r.jsonl", {"id": "q1", "response": PATH})
     os.mkfifo(pipe)

@@ -1,12 +1,15 @@
 """Two builders of one key: the second waits, and no lock outlives its holder."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tasks.mending import audit, repair
@@ -46,11 +49,18 @@ def heard(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def assert_waits_for(first: subprocess.Popen[str], second: subprocess.Popen[str]) -> None:
+    told = re.fullmatch(rf"waiting for process {first.pid}, since (\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d),", heard(second))
+    assert told is not None
+    begun = psutil.Process(first.pid).create_time()
+    assert begun - 2 <= datetime.fromisoformat(told[1]).timestamp() <= psutil.Process(second.pid).create_time() + 2
+
+
 def test_a_second_builder_waits_and_gets_the_first_ones_artifact(builder: Callable[..., subprocess.Popen[str]]) -> None:
     first = builder()
     assert heard(first) == "building"
     second = builder()
-    assert heard(second) == f"waiting for process {first.pid}"
+    assert_waits_for(first, second)
     first.communicate("go\n")
     assert heard(second) == f"has the artifact of {first.pid}"
 
@@ -63,7 +73,7 @@ def test_the_lock_dies_with_its_holder_even_if_a_forked_worker_lives_on(
     assert heard(first) == "building"
     assert audit(store) == []  # a build under way is no fault
     second = builder()
-    assert heard(second) == f"waiting for process {first.pid}"
+    assert_waits_for(first, second)
     first.kill()
     assert heard(second) == "building"
     os.kill(worker, signal.SIGKILL)

@@ -109,6 +109,29 @@ def test_a_spoiled_cache_costs_time_only(cache: DigestCache, tree: Path, caplog:
     assert "delete it" in caplog.text
 
 
+@pytest.mark.parametrize("has_cache", [False, True])
+def test_a_root_that_may_only_be_read_costs_time_only_and_no_words(
+    cache: DigestCache, tree: Path, caplog: pytest.LogCaptureFixture, has_cache: bool
+) -> None:
+    settled = Path("/etc/passwd")  # anyone may read it
+    cache.path.parent.mkdir()
+    if has_cache:
+        cache.file(Path(hashlib.__file__))
+        cache.path.chmod(0o444)
+    cache.path.parent.chmod(0o555)
+    user = os.geteuid()
+    for folder in list(cache.path.parents)[1:4]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    if user == 0:
+        os.seteuid(65534)  # permissions mean nothing to root
+    try:
+        assert cache.file(settled) == hashlib.sha256(settled.read_bytes()).hexdigest()
+    finally:
+        os.seteuid(user)
+        cache.path.parent.chmod(0o755)
+    assert caplog.text == ""
+
+
 def test_inputs_hold_upstream_digests_and_raw_ones(cache: DigestCache, tree: Path) -> None:
     inputs = Inputs({"curate": "3f2a"}, cache)
     assert dict(inputs) == {"curate": "3f2a"}

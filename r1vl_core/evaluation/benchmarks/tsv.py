@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from r1vl_core.reasoning.answers import check_gold
 from r1vl_core.records import BenchmarkRow
 
 LONGEST_REFERENCE = 64
@@ -44,11 +45,12 @@ def read_tsv(path: Path) -> Iterator[BenchmarkRow]:
         if not cells["image"]:
             continue
         where = f"{path}: row {number} (index {cells['index']!r})"
+        choices = tuple((letter, cells[letter]) for letter in string.ascii_uppercase if cells.get(letter))
         yield BenchmarkRow(
             index=cells["index"],
             question=cells["question"],
-            choices=tuple((letter, cells[letter]) for letter in string.ascii_uppercase if cells.get(letter)),
-            answer=cells["answer"],
+            choices=choices,
+            answer=_answer(cells["answer"], choices, where),
             category=cells.get("category", ""),
             image=_picture(cells["image"], where),
         )
@@ -65,7 +67,10 @@ def read_cells(path: Path, required: Sequence[str] = ("index", "image")) -> Iter
         index, image = cells["index"], cells["image"]
         if _is_reference(image):
             if image not in pictures:
-                raise ValueError(f"{path}: row {number} (index {index!r}), column 'image': refers to row {image!r}, which holds no picture")
+                raise ValueError(
+                    f"{path}: row {number} (index {index!r}), column 'image': refers to row {image!r}, which holds no picture; "
+                    "write a picture as base64, or the index of a row that holds one"
+                )
             cells["image"] = pictures[image]
             if references.last_use[image] == number and image not in references.forward:
                 del pictures[image]
@@ -110,11 +115,13 @@ def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
                     raise ValueError(f"{path}: row {number}: {counts}{short}; quote cells that hold tabs")
                 yield dict(zip(header, cells, strict=True))
     except OSError as error:
-        raise ValueError(f"benchmark file {path}: {error.strerror or error}") from None
+        raise ValueError(f"benchmark file {path}: {error.strerror or error}; a readable TSV file is needed") from None
     except csv.Error as error:
-        raise ValueError(f"{path}: row {number + 1}: not a quoted, tab-separated row: {error}") from None
+        raise ValueError(
+            f"{path}: row {number + 1}: not a quoted, tab-separated row: {error}; close its quotes, and double those within a cell"
+        ) from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: row {number + 1} or later: not UTF-8: {error.reason}") from None
+        raise ValueError(f"{path}: row {number + 1} or later: not UTF-8: {error.reason}; save the file as UTF-8") from None
 
 
 def _checked_header(path: Path, header: list[str], required: Sequence[str]) -> list[str]:
@@ -124,7 +131,8 @@ def _checked_header(path: Path, header: list[str], required: Sequence[str]) -> l
     for name in required:
         if name not in header:
             found = ", ".join(header[:12]) or "an empty file"
-            raise ValueError(f"{path}: no column {name!r} in its header line; it needs {', '.join(required)}; found {found}")
+            needed = ", ".join(required)
+            raise ValueError(f"{path}: no column {name!r} in its header line; it needs {needed}, separated by tabs; found {found:.200}")
     return header
 
 
@@ -155,6 +163,17 @@ def _read_pictures(path: Path, indices: set[str]) -> dict[str, str]:
         return {}
     rows = _rows(path, ())
     return {cells["index"]: cells["image"] for cells in rows if cells["index"] in indices and len(cells["image"]) > LONGEST_REFERENCE}
+
+
+def _answer(cell: str, choices: tuple[tuple[str, str], ...], where: str) -> str:
+    """A gold answer that a response can meet: without it every response would be wrong, and nobody would learn why."""
+    if not cell.strip():
+        raise ValueError(f"{where}, column 'answer': empty; evaluation needs the right answer of every row")
+    try:
+        check_gold(cell, choices)
+    except ValueError as error:
+        raise ValueError(f"{where}, column 'answer': {error}") from None
+    return cell
 
 
 def _picture(cell: str, where: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
 from pathlib import Path
@@ -266,8 +267,6 @@ def test_missing_file_and_folder_are_named_at_the_call(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"hello", "neither a JSON array nor JSON lines"),
-        (b"\xff\xfe[\0", "neither"),
-        (b"PK\3\4", "neither"),
     ],
 )
 def test_a_file_that_is_no_json(folder: Folder, content: bytes, message: str) -> None:
@@ -278,3 +277,16 @@ def test_a_file_that_is_no_json(folder: Folder, content: bytes, message: str) ->
 def test_path_survives_reading(folder: Folder) -> None:
     (only,) = folder.read([record(assistant=path("B: 45"))])
     assert only.assistant == path("B: 45")
+
+
+@pytest.mark.parametrize(
+    ("content", "cure"),
+    [
+        (gzip.compress(b"[{}]"), "compressed with gzip; unpack it first"),
+        (b"PK\x03\x04...", "a ZIP archive; unpack it first"),
+        ("[{}]".encode("utf-16"), "in UTF-16; save it as UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_with_the_cure(folder: Folder, content: bytes, cure: str) -> None:
+    with pytest.raises(ValueError, match=f"train.json is {cure}"):
+        folder.read(content)

@@ -133,3 +133,12 @@ def test_what_is_not_utf8_is_named(tmp_path: Path) -> None:
 def test_rows_that_could_not_be_read_back_are_not_written(tmp_path: Path, bad: BenchmarkRow, column: str) -> None:
     with pytest.raises(ValueError, match=f"row 2 .*column '{column}'"):
         write_tsv(tmp_path / "b.tsv", [row("0"), bad])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"), [("", "empty; evaluation needs the right answer"), ("E", "answer 'E' is none of the choices A, B")]
+)
+def test_a_row_that_no_response_could_get_right_is_named(tmp_path: Path, answer: str, message: str) -> None:
+    path = write_lines(tmp_path / "b.tsv", "index\timage\tquestion\tanswer\tA\tB", f"7\t{encoded(1)}\tq\t{answer}\t3\t4")
+    with pytest.raises(ValueError, match=rf"row 1 \(index '7'\), column 'answer': {message}"):
+        list(read_tsv(path))

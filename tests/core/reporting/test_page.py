@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from r1vl_core.report import Report
 from r1vl_core.reporting.data import ReportData
 from r1vl_core.reporting.page import render_report
 from tests.core.reporting.report_data import EVIL, png_uri, report_data
@@ -137,3 +138,12 @@ def test_one_policy_alone_is_a_page() -> None:
     heldout = tuple(dataclasses.replace(view, responses=view.responses[:1]) for view in data.heldout)
     alone = dataclasses.replace(data, policies=data.policies[:1], comparison=None, heldout=heldout)
     assert Page(render_report(alone)).open == []
+
+
+def test_curves_that_were_recorded_are_drawn_and_lines_drawn_together_are_named() -> None:
+    metrics = {"groups_sampled": 9.0, "groups_skipped": 2.0, "image_gain": 0.4, "validation_accuracy": 0.5}
+    data = dataclasses.replace(report_data(), reports=tuple(Report(step, 4, metrics) for step in range(1, 5)))
+    text = " ".join(Page(render_report(data)).texts)
+    for title in ("Image gain", "Right answers in validation", "left out of the update"):
+        assert title in text
+    assert "Image gain" not in " ".join(Page(render_report(report_data())).texts)

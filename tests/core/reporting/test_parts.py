@@ -75,7 +75,7 @@ def test_every_line_stays_inside_its_chart(values: list[float]) -> None:
 
 def test_a_metric_that_is_no_number_is_left_out() -> None:
     reports = [Report(1, 3, {"kl": 0.5}), Report(2, 3, {"kl": float("nan")}), Report(3, 3, {"kl": float("inf")}), Report(4, 4, {})]
-    assert charts.lines_of(reports, ("kl", "loss")) == (charts.Line("kl", ((1.0, 0.5),)),)
+    assert charts.lines_of(reports, {"kl": "KL", "loss": "loss"}) == (charts.Line("KL", ((1.0, 0.5),)),)
 
 
 def test_the_moving_mean_is_centred() -> None:
@@ -114,3 +114,18 @@ def test_items_can_be_filtered_by_step_outcome_family_and_change() -> None:
         options = {facet["key"]: {value for value, _ in facet["options"]} for facet in found[browser]["facets"]}
         for item in found[browser]["items"]:
             assert all(set(values) <= options[key] for key, values in item["facets"].items())
+
+
+@pytest.mark.parametrize("height", [1.0, 0.4, 0.0, 1e-5])
+def test_noise_on_a_flat_line_is_drawn_flat(height: float) -> None:
+    draws = random.Random(2)
+    points = tuple((float(step), height + 1e-9 * draws.random()) for step in range(1, 41))
+    drawing = charts.draw("Entropy", "", (charts.Line("entropy", points),), 0.01)
+    ys = [float(point.split(",")[1]) for point in drawing.raw[0].split()]
+    assert max(ys) - min(ys) < 0.5
+
+
+def test_what_differs_fills_the_chart() -> None:
+    drawing = charts.draw("Reward", "", (charts.Line("reward", tuple((float(step), step / 40) for step in range(1, 41))),), 0.05)
+    ys = [float(point.split(",")[1]) for point in drawing.raw[0].split()]
+    assert max(ys) - min(ys) > 0.9 * (charts.HEIGHT - charts.TOP - charts.BOTTOM)

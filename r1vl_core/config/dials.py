@@ -5,49 +5,21 @@ A preset decides *what* is computed; it enters the recipes of the store. A runti
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, field_validator, model_validator
 
-STAGES = ("curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report")
-"""The pipeline's stages in the order they depend on each other."""
-
-BUNDLED_MODEL = "r1vl-tiny"
-"""The checkpoint that comes with the package."""
-
-StageName = Literal["curate", "key_steps", "warmup", "stepgrpo", "evaluate", "report"]
-
-Hardening = Literal["none", "strict"]
-"""Which definition of the rewards: the paper's, or the one that is harder to fool (`r1vl_core/reasoning/hardening.py`)."""
-
-
-Precision = Literal["auto", "fp32", "bf16"]
-
-Schedule = Literal["cosine", "linear", "constant"]
-"""The learning rate's way after it has risen (`r1vl_core/training/schedule.py`)."""
-
-
-class Dials(BaseModel):
-    """A frozen group of settings that refuses unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came after artifacts had been made: see `identity`."""
-
-    def identity(self, *left_out: str) -> dict[str, Any]:
-        """The settings that decide a result, as plain values. One of `later` counts only where it is not at its default, so that what was
-        made before there was such a dial keeps its key."""
-        at_default = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].get_default()}
-        return self.model_dump(mode="json", exclude={*left_out, *at_default})
+from r1vl_core.config.group import Dials
+from r1vl_core.config.key_steps import KeySteps
+from r1vl_core.config.names import BUNDLED_MODEL, Hardening, Precision, Schedule
+from r1vl_core.prompts import prompt_names
 
 
 class World(Dials):
     """The bundled handwriting world, made on the spot (used when a preset names no sources of its own)."""
 
-    num_questions: int = Field(2400, ge=1)
+    num_questions: int = Field(3000, ge=1)
     """Clean training questions; the planted defects come on top."""
     num_heldout: int = Field(600, ge=1)
     """Held-out questions, on digit images never seen in training."""
@@ -85,77 +57,6 @@ class Curate(Dials):
     """Reject training questions whose picture and question also stand in the held-out file."""
     eval_questions: int = Field(0, ge=0)
     """Validation questions set aside for evaluation during StepGRPO: neither warm-up nor StepGRPO trains on them."""
-
-
-class Teacher(Dials):
-    """A strong language model behind an OpenAI-compatible endpoint; its key comes from the environment: R1VL_TEACHER_API_KEY."""
-
-    base_url: str
-    """Where the endpoint is, up to and with its version: https://host/v1."""
-    model: str = Field(min_length=1)
-    """The model's name, as the endpoint knows it."""
-    request: dict[str, Any] = {"temperature": 0.0}
-    """Further fields of every request, e.g. reasoning_effort, or response_format = { type = "json_object" } where the endpoint has it."""
-    max_answer_tokens: int = Field(2048, ge=1)
-    """Tokens of one answer, at most."""
-    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """Name of the request's field that says so; newer models of OpenAI want the second."""
-    price_in: float = Field(0.0, ge=0)
-    """What a million tokens asked cost, in any currency."""
-    price_out: float = Field(0.0, ge=0)
-    """What a million tokens answered cost, in the same currency."""
-    max_tokens: int = Field(0, ge=0)
-    """Tokens that may be used, asked and answered together, over all runs of one recipe; 0 means no limit."""
-    max_cost: float = Field(0.0, ge=0)
-    """What may be spent, in the prices' currency, over all runs of one recipe; 0 means no limit."""
-    concurrency: int = Field(8, ge=1)
-    """Requests under way at once, at most; fewer while the service turns some away."""
-    timeout_s: float = Field(120.0, gt=0)
-    """Seconds one request may take."""
-    max_attempts: int = Field(6, ge=1)
-    """Times a request is sent, at most, when the service is busy, breaks off or answers with what is no answer."""
-
-    @model_validator(mode="after")
-    def _can_be_asked(self) -> Teacher:
-        address = urlsplit(self.base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise ValueError(f'base_url "{self.base_url}" is no address; write it as https://host/v1')
-        if address.username or address.password:
-            raise ValueError("base_url holds a password; take it out and set R1VL_TEACHER_API_KEY in the environment")
-        own = {"model", "messages", "stream", "n", "max_tokens", "max_completion_tokens"} & self.request.keys()
-        if own:
-            raise ValueError(f"request.{min(own)} is set by r1vl; use model, max_answer_tokens or token_limit")
-        if self.max_cost and not (self.price_in or self.price_out):
-            raise ValueError(f"max_cost {self.max_cost:g} needs prices to count with; set price_in and price_out")
-        return self
-
-    def identity(self, *left_out: str) -> dict[str, Any]:
-        """What changes the answers: neither where the model is nor what it costs or how fast it is asked."""
-        how = ("base_url", "price_in", "price_out", "max_tokens", "max_cost", "concurrency", "timeout_s", "max_attempts")
-        return super().identity(*how, *left_out)
-
-
-class KeySteps(Dials):
-    """Key-step extraction."""
-
-    later = frozenset({"fallback", "teacher", "laid_over"})
-
-    extractor: Literal["rules", "teacher"] = "rules"
-    """Who extracts: the offline rules, or a teacher (three prompts a question, as in the paper)."""
-    max_key_steps: int = Field(6, ge=1)
-    """Key steps a question, at most."""
-    fallback: Literal["rules", "reject"] = "rules"
-    """What becomes of a question on which the teacher fails: the rules extract, or it is set aside."""
-    teacher: Teacher | None = None
-    """Who is asked, with extractor "teacher"."""
-    laid_over: Path | None = None
-    """JSON lines (R1-VL-10K, or id and key_steps) whose key steps take the place of extraction for the questions with their ids."""
-
-    @model_validator(mode="after")
-    def _has_teacher(self) -> KeySteps:
-        if self.extractor == "teacher" and self.teacher is None:
-            raise ValueError('extractor "teacher" needs [key_steps.teacher] with base_url and model')
-        return self
 
 
 class Rewards(Dials):
@@ -320,11 +221,11 @@ class ReportPage(Dials):
 class Preset(Dials):
     """One pipeline, whole: what it learns from, how, and what it is measured on."""
 
-    name: str
+    name: str = Field(min_length=1)
     """The preset's name; recorded with every run, part of the report's recipe alone."""
     description: str = ""
     """What it should reach and how long it takes; part of the report's recipe alone."""
-    model: str = BUNDLED_MODEL
+    model: str = Field(BUNDLED_MODEL, min_length=1)
     """Start checkpoint: the bundled `r1vl-tiny`, a folder, or a hub name."""
     prompt: str = "reasoning"
     """Prompt template in `r1vl_core/prompts`, by name."""
@@ -343,6 +244,13 @@ class Preset(Dials):
     stepgrpo: StepGRPO = StepGRPO()
     evaluate: Evaluate = Evaluate()
     report: ReportPage = ReportPage()
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_exists(cls, name: str) -> str:
+        if name not in prompt_names():
+            raise ValueError(f"no prompt template has this name; there are {', '.join(prompt_names())}")
+        return name
 
     @model_validator(mode="after")
     def _has_data(self) -> Preset:
@@ -381,62 +289,3 @@ class Runtime(Dials):
     """An accelerate configuration file for several GPUs or machines."""
     launcher: Literal["accelerate", "torchrun"] = "accelerate"
     """Program that starts the training processes."""
-
-
-def load_preset(path: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Preset:
-    """Read a TOML preset and lay dotted `overrides` ("stepgrpo.alpha": 0.2) over it.
-
-    Relative paths in the file start at the file's folder, those in `overrides` where the caller stands.
-
-    Raises ValueError naming the file, the key and the cure for anything a user got wrong.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"preset file {path}: no such file") from None
-    except OSError as error:
-        raise ValueError(f"preset file {path}: cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"preset file {path}: not valid TOML: {error}") from None
-    _anchor(table, path.absolute().parent)
-    table.setdefault("name", path.stem)
-    for key, value in (overrides or {}).items():
-        _lay_over(table, key, value)
-    if seed is not None:
-        table["seed"] = seed
-    return parse_preset(table, str(path))
-
-
-def parse_preset(table: dict[str, Any], where: str) -> Preset:
-    """Validate a table; every defect in one message, each with its dotted key. Raises ValueError."""
-    try:
-        return Preset.model_validate(table)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'preset'}: {_plain(e)}" for e in error.errors()]
-        raise ValueError(f"{where}: " + "; ".join(lines)) from None
-
-
-def _anchor(table: dict[str, Any], folder: Path) -> None:
-    """Make the file paths of a preset's table absolute, and `model` where it names a folder; what has the wrong type is told later."""
-    sources, model = table.get("sources"), table.get("model")
-    for group in [*(sources if isinstance(sources, list) else ()), table.get("key_steps"), table.get("evaluate")]:
-        for key in ("path", "images", "data", "laid_over"):
-            if isinstance(group, dict) and isinstance(group.get(key), str):
-                group[key] = str(folder / Path(group[key]).expanduser())
-    if isinstance(model, str) and model != BUNDLED_MODEL and (folder / Path(model).expanduser()).is_dir():
-        table["model"] = str(folder / Path(model).expanduser())
-
-
-def _plain(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "no such setting"
-    return f"{error['msg'].removeprefix('Value error, ')} (given: {error.get('input')!r:.80})"
-
-
-def _lay_over(table: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise ValueError(f"override {key}: {parent} is a single setting, not a group")
-    table[last] = value

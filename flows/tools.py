@@ -1,0 +1,85 @@
+"""Commands of r1vl that stand beside the pipeline: they need no run of it, and bring none up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.options import HARDENINGS, AlphaOption, HardeningOption, QuestionsOption, RootOption
+from flows.runtime import runtime_from
+from r1vl_core.config import Hardening, World
+
+
+def reward(
+    questions: QuestionsOption,
+    responses: Annotated[
+        Path, typer.Option("--responses", metavar="FILE", help='JSON lines {"id": …, "response": …}; - is the standard input.')
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a response.")] = False,
+    alpha: AlphaOption = 0.1,
+    hardening: HardeningOption = "none",
+) -> None:
+    """Score responses offline, one line a response. StepRAR, StepRVR and everything that explains them."""
+    from flows.scoring import print_rewards
+
+    print_rewards(questions, responses, as_json=as_json, alpha=alpha, hardening=hardening)
+
+
+def audit_rewards(
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", metavar="FILE", help="As for `r1vl reward`, with reference paths.  [default: the last run's]"),
+    ] = None,
+    responses: Annotated[
+        Path | None, typer.Option("--responses", metavar="FILE", help="A policy's responses.  [default: the last run's samples]")
+    ] = None,
+    hardening: Annotated[
+        Hardening | None, typer.Option("--hardening", metavar="NAME", help=f"Audit one definition: {HARDENINGS}.  [default: both]")
+    ] = None,
+    alpha: AlphaOption = 0.1,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Questions attacked, evenly spread; 0 means all.")] = 500,
+    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="The HTML page.  [default: audit.html in the root]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Measure what the rewards can be fooled by. Also whether they tell right paths from wrong ones; ends in a table and a page."""
+    runtime = runtime_from(root=root)
+    from flows.auditing import audit_rewards as audit_and_print
+
+    chosen: list[Hardening] = [hardening] if hardening else ["none", "strict"]
+    audit_and_print(runtime.root, questions, responses, chosen, alpha=alpha, limit=limit, page=page, as_json=as_json)
+
+
+def world(
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, metavar="N", help="Clean training questions; planted defects come on top.")
+    ] = World().num_questions,
+    heldout: Annotated[int, typer.Option("--heldout", min=1, metavar="N", help="Held-out questions.")] = World().num_heldout,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Decides boards, questions and defects.")] = World().seed,
+) -> None:
+    """Make a handwriting world. A Mulberry-SFT file with its images, and a VLMEvalKit TSV of held-out questions."""
+    from r1vl_core.handwriting.world import make_world
+
+    make_world(out, questions, heldout, seed)
+    typer.echo(f"{out}: {questions} clean training questions, planted defects on top (planted.json), {heldout} held-out; seed {seed}")
+
+
+def tiny_base(
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the checkpoint.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Decides the initial weights and the data.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.  [default: what the bundled one took]")
+    ] = None,
+    work_dir: Annotated[Path | None, typer.Option("--work-dir", metavar="FOLDER", help="Folder for checkpoints to resume from.")] = None,
+) -> None:
+    """Train the tiny base model that the tiny preset starts from."""
+    from flows.progress import Progress
+    from r1vl_core.handwriting.tiny_base import NUM_STEPS, train_tiny_base
+
+    show = Progress(lambda _percent, line: typer.echo(line), interval_s=5.0)
+    for report in train_tiny_base(out, seed, steps or NUM_STEPS, work_dir):
+        show(report.step, report.num_steps, report.metrics)
+    typer.echo(f"saved to {out}")

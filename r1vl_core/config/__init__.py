@@ -1,0 +1,45 @@
+"""The settings: every dial on one page (`dials.py`; those of key steps in `key_steps.py`), and how a preset file is read (`presets.py`)."""
+
+from r1vl_core.config.dials import (
+    Curate,
+    Evaluate,
+    Lora,
+    Preset,
+    ReportPage,
+    Rewards,
+    Runtime,
+    Source,
+    StepGRPO,
+    Warmup,
+    World,
+)
+from r1vl_core.config.group import Dials
+from r1vl_core.config.key_steps import KeySteps, Teacher
+from r1vl_core.config.names import BUNDLED_MODEL, STAGES, Hardening, Precision, Schedule, StageName
+from r1vl_core.config.presets import check_keys, load_preset, parse_preset
+
+__all__ = [
+    "BUNDLED_MODEL",
+    "STAGES",
+    "Curate",
+    "Dials",
+    "Evaluate",
+    "Hardening",
+    "KeySteps",
+    "Lora",
+    "Precision",
+    "Preset",
+    "ReportPage",
+    "Rewards",
+    "Runtime",
+    "Schedule",
+    "Source",
+    "StageName",
+    "StepGRPO",
+    "Teacher",
+    "Warmup",
+    "World",
+    "check_keys",
+    "load_preset",
+    "parse_preset",
+]
