@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -163,4 +164,10 @@ def _beside(job: Build) -> dict[str, str]:
     return content
 
 
-STAGE = Stage("key_steps", ("curate",), recipe, build)
+def looks(preset: Preset) -> Iterator[Callable[[], object]]:
+    """At the file laid over the questions, if there is one."""
+    if preset.key_steps.laid_over is not None:
+        yield partial(read_given, preset.key_steps.laid_over)
+
+
+STAGE = Stage("key_steps", ("curate",), recipe, build, looks=looks)

@@ -19,6 +19,7 @@ from r1vl_core.reasoning.paths import parse
 from tasks import key_steps
 from tasks.inputs import DigestCache, Inputs
 from tasks.launch import StageStopped
+from tasks.planning import check_inputs
 from tasks.registry import STAGES
 from tasks.stages import StageEvent, StageResult, bring_up_to_date
 from tasks.store import Store
@@ -209,6 +210,9 @@ def test_a_file_of_key_steps_that_cannot_be_used_is_told_by_its_line(store: Stor
     file.write_text(text)
     with pytest.raises(ValueError, match=said):
         build(preset(laid_over=str(file)), store)
+    if said[:4] == "line":
+        with pytest.raises(ValueError, match=said):  # what needs no curated questions is told before anything starts
+            check_inputs("key_steps", STAGES, preset(laid_over=str(file)))
 
 
 @pytest.mark.parametrize(
