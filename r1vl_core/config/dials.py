@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from r1vl_core.config.group import Dials
+from r1vl_core.config.key_steps import KeySteps
 from r1vl_core.config.names import BUNDLED_MODEL, Hardening, Precision, Schedule
 from r1vl_core.prompts import prompt_names
 
@@ -56,15 +57,6 @@ class Curate(Dials):
     """Reject training questions whose picture and question also stand in the held-out file."""
     eval_questions: int = Field(0, ge=0)
     """Validation questions set aside for evaluation during StepGRPO: neither warm-up nor StepGRPO trains on them."""
-
-
-class KeySteps(Dials):
-    """Key-step extraction."""
-
-    extractor: Literal["rules"] = "rules"
-    """Who extracts: the offline rules."""
-    max_key_steps: int = Field(6, ge=1)
-    """Key steps a question, at most."""
 
 
 class Rewards(Dials):
