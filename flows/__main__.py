@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import tools
+from flows import key_steps, tools
 from flows.choosing import choose, from_here, is_file_name, parse_settings
 from flows.exits import exit_status
 from flows.options import (
@@ -36,6 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(key_steps.app)
 
 
 def _tell_version(asked: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from r1vl_core.config import Preset
-from tasks.inputs import DigestCache, Inputs
+from tasks.inputs import DIGESTS, DigestCache, Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Stage, in_order, inputs_of
 from tasks.store import Artifact, Store
@@ -61,7 +61,7 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
     rows: list[PlanRow] = []
     digests: dict[str, str] = {}
     rebuilt: set[str] = set()
-    cache = DigestCache(store.root / "digests.sqlite")
+    cache = DigestCache(store.root / DIGESTS)
     for stage in in_order(stages, until, preset):
         names = inputs_of(stage, stages, preset)
         uncertain = [name for name in names if name in rebuilt]
@@ -73,6 +73,23 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
         if row.action != "cached":
             rebuilt.add(stage.name)
     return rows
+
+
+def ready(name: str, stages: Mapping[str, Stage], preset: Preset, store: Store) -> tuple[Recipe, dict[str, Artifact]]:
+    """The recipe of a stage and the artifacts it would read. Raises ValueError naming the first of them that is not built."""
+    cache = DigestCache(store.root / "digests.sqlite")
+    found: dict[str, Artifact] = {}
+    for stage in in_order(stages, name, preset):
+        inputs = inputs_of(stage, stages, preset)
+        recipe = stage.recipe(preset, Inputs({one: found[one].digest for one in inputs}, cache))
+        if stage.name == name:
+            return recipe, {one: found[one] for one in inputs}
+        artifact = store.get(recipe)
+        if artifact is None:
+            missing = f"stage {stage.name} of preset {preset.name} is not built under {store.root}"
+            raise ValueError(f"{missing}; build it first: r1vl run PRESET --until {inputs_of(stages[name], stages, preset)[-1]}")
+        found[stage.name] = artifact
+    raise AssertionError(f"in_order left out {name}")
 
 
 def _expected_digest(recipe: Recipe, store: Store) -> str:

@@ -1,9 +1,9 @@
-"""The settings: every dial on one page (`dials.py`), and how a preset file is read (`presets.py`)."""
+"""The settings: every dial on one page (`dials.py`; those of key steps in `key_steps.py`), and how a preset file is read (`presets.py`)."""
 
 from r1vl_core.config.dials import (
     Curate,
+    Difficulty,
     Evaluate,
-    KeySteps,
     Lora,
     Preset,
     ReportPage,
@@ -15,6 +15,7 @@ from r1vl_core.config.dials import (
     World,
 )
 from r1vl_core.config.group import Dials
+from r1vl_core.config.key_steps import KeySteps, Teacher
 from r1vl_core.config.names import BUNDLED_MODEL, STAGES, Hardening, Precision, Schedule, StageName
 from r1vl_core.config.presets import check_keys, load_preset, parse_preset
 
@@ -23,6 +24,7 @@ __all__ = [
     "STAGES",
     "Curate",
     "Dials",
+    "Difficulty",
     "Evaluate",
     "Hardening",
     "KeySteps",
@@ -36,6 +38,7 @@ __all__ = [
     "Source",
     "StageName",
     "StepGRPO",
+    "Teacher",
     "Warmup",
     "World",
     "check_keys",

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from r1vl_core.config.group import Dials
+from r1vl_core.config.key_steps import KeySteps
 from r1vl_core.config.names import BUNDLED_MODEL, Hardening, Precision, Schedule
 from r1vl_core.prompts import prompt_names
 
@@ -56,15 +57,6 @@ class Curate(Dials):
     """Reject training questions whose picture and question also stand in the held-out file."""
     eval_questions: int = Field(0, ge=0)
     """Validation questions set aside for evaluation during StepGRPO: neither warm-up nor StepGRPO trains on them."""
-
-
-class KeySteps(Dials):
-    """Key-step extraction."""
-
-    extractor: Literal["rules"] = "rules"
-    """Who extracts: the offline rules."""
-    max_key_steps: int = Field(6, ge=1)
-    """Key steps a question, at most."""
 
 
 class Rewards(Dials):
@@ -115,6 +107,23 @@ class Warmup(Dials):
     """Train adapters in place of all weights; the artifact holds the merged policy."""
     save_every: int = Field(50, ge=1)
     """Optimiser steps between checkpoints."""
+
+
+class Difficulty(Dials):
+    """Which questions StepGRPO learns from: those that the warm-up policy answers right now and then, not always and not never."""
+
+    num_samples: int = Field(8, ge=2)
+    """M: paths that the warm-up policy is sampled for on each question, as StepGRPO samples them (temperature, max_new_tokens)."""
+    above: float = Field(0.0, ge=0, lt=1)
+    """Share of right answers that a question must have more than."""
+    below: float = Field(1.0, gt=0, le=1)
+    """Share of right answers that a question must have less than."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Difficulty:
+        if self.above >= self.below:
+            raise ValueError(f"above is {self.above:g} and below {self.below:g}: no pass rate lies between them; raise below")
+        return self
 
 
 class StepGRPO(Dials):
@@ -249,6 +258,8 @@ class Preset(Dials):
     key_steps: KeySteps = KeySteps()
     rewards: Rewards = Rewards()
     warmup: Warmup = Warmup()
+    difficulty: Difficulty | None = None
+    """Restrict StepGRPO to questions of middling difficulty, measured first; none: it learns from all that have key steps."""
     stepgrpo: StepGRPO = StepGRPO()
     evaluate: Evaluate = Evaluate()
     report: ReportPage = ReportPage()
@@ -282,7 +293,11 @@ class Runtime(Dials):
     num_processes: int = Field(1, ge=1)
     """Training processes started by accelerate on this machine."""
     num_workers: int = Field(2, ge=1)
-    """Processes that read and check images."""
+    """Processes of this machine that read and check records and images."""
+    engine: Literal["processes", "ray"] = "processes"
+    """Who works on curation's and key steps' shards: processes of this machine, or Ray (extra `r1vl[ray]`). The result is the same."""
+    ray_address: str = ""
+    """The Ray cluster, as ray://HOST:10001 or HOST:6379; empty: one of num_workers processes on this machine, for the time of a stage."""
     token_budget: int = Field(0, ge=0)
     """Tokens in one micro-batch of a training forward; lower it when memory is short (the loss does not change).
     0: 2,048 on a CPU, where its caches decide, 16,384 on a GPU."""

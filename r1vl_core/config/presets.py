@@ -81,9 +81,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _anchor(table: dict[str, Any], folder: Path) -> None:
     """Make the file paths of a preset's table absolute, and `model` where it names a folder; what has the wrong type is told later."""
-    sources, evaluate, model = table.get("sources"), table.get("evaluate"), table.get("model")
-    for group in [*(sources if isinstance(sources, list) else ()), evaluate]:
-        for key in ("path", "images", "data"):
+    sources, model = table.get("sources"), table.get("model")
+    for group in [*(sources if isinstance(sources, list) else ()), table.get("key_steps"), table.get("evaluate")]:
+        for key in ("path", "images", "data", "laid_over"):
             if isinstance(group, dict) and isinstance(group.get(key), str):
                 group[key] = str(folder / Path(group[key]).expanduser())
     if isinstance(model, str) and model not in ("", BUNDLED_MODEL) and (folder / Path(model).expanduser()).is_dir():

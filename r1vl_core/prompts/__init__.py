@@ -32,12 +32,16 @@ def prompt_digest(name: str) -> str:
 
 
 def prompt_names() -> tuple[str, ...]:
-    """Names of all templates."""
+    """Names of the templates that a policy can be asked by: those whose one slot is the question. The others are a teacher's."""
+    return tuple(name for name in _names() if set(_SLOT.findall(_template(name))) == {"question"})
+
+
+def _names() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".txt") for f in resources.files(__package__).iterdir() if f.name.endswith(".txt")))
 
 
 @functools.cache
 def _template(name: str) -> str:
-    if name not in prompt_names():
-        raise ValueError(f"no prompt template named {name!r}; there are {', '.join(prompt_names())}")
+    if name not in _names():
+        raise ValueError(f"no prompt template named {name!r}; there are {', '.join(_names())}")
     return (resources.files(__package__) / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
