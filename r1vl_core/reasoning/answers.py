@@ -7,7 +7,8 @@ only two mathematical expressions that they cannot compare go to a worker proces
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, Protocol
 
@@ -15,6 +16,7 @@ from r1vl_core.reasoning.choices import Claim, read_claim
 from r1vl_core.reasoning.cleaning import without_reason
 from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
+from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import is_blank
 from r1vl_core.reasoning.symbolic import Outcome, symbolically_equal
 
@@ -61,6 +63,7 @@ class Verdict:
 class Gold:
     """A gold answer read once: its expression and, for multiple choice, the letters it names and every choice's expression.
 
+    `written` has the letter of each choice by its text as it stands, before anything is taken off: "only A" is no letter A.
     `open_letters` is True when the question brought no choices and only the gold answer itself shows that letters were asked for.
     """
 
@@ -69,6 +72,7 @@ class Gold:
     letters: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
     choices: tuple[tuple[str, Expression], ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_correct(response_answer: str | None, gold: str, question: HasChoices) -> Verdict:
@@ -89,12 +93,20 @@ def read_gold(gold: str, choices: tuple[tuple[str, str], ...]) -> Gold:
     if not table:
         return _lettered_gold(gold, expression)
     known = frozenset(letter for letter, _ in table)
+    written = {_as_written(text): letter for (letter, _), (_, text) in zip(table, choices, strict=True)}
+    written = {text: letter for text, letter in written.items() if len(text) > 1} if len(written) == len(choices) else {}
+    if _as_written(gold) in written:
+        return Gold(gold, expression, (written[_as_written(gold)],), known, table, written)
     claim = read_claim(expression.text, known)
     by_text = tuple(letter for letter, text in table if text.text and same_expression(expression, text))
     if by_text and (claim.rest == "" and len(expression.text) > 1):
-        return Gold(gold, expression, by_text[:1], known, table)
+        return Gold(gold, expression, by_text[:1], known, table, written)
     letters = claim.letters[:1] if claim.rest else claim.letters
-    return Gold(gold, expression, letters or by_text[:1], known, table)
+    return Gold(gold, expression, letters or by_text[:1], known, table, written)
+
+
+def _as_written(text: str) -> str:
+    return normalise(text).joined.rstrip(" .,;:!?")
 
 
 def check_gold(answer: str, choices: tuple[tuple[str, str], ...]) -> None:
@@ -137,6 +149,8 @@ def _judge_text(text: str, gold: Gold) -> Verdict:
     answer = read_expression(text)
     if not answer.text or is_blank(answer.text):
         return Verdict("absent", "empty")
+    if gold.written and _as_written(text) in gold.written:
+        return Verdict("correct" if (gold.written[_as_written(text)],) == gold.letters else "wrong", "choice_text")
     return _judge_choice(answer, gold) if gold.letters else _judge_value(answer, gold.expression)
 
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from r1vl_core.reasoning.normal_form import NormalText
-from r1vl_core.reasoning.units import GLUED_UNITS
+from r1vl_core.reasoning.units import GLUED_UNITS, UNITS
 
 if TYPE_CHECKING:
     from r1vl_core.reasoning.key_steps import CompiledForm
@@ -22,6 +23,11 @@ _DENIALS = frozenset(("false", "wrong", "incorrect", "untrue", "mistaken", "impo
 # Words that may stand between a negation and what it denies: "cannot be 6", "is not even a right angle", "does not equal 6".
 _BETWEEN = frozenset(("a", "an", "the", "be", "been", "=", "exactly", "really", "quite", "even", "actually", "always", "longer", "any"))
 _MAX_BETWEEN = 3
+_BRACE = re.compile(r"[{}]")
+_CLOSING = re.compile(r" ?\}")
+_OPENING = re.compile(r"(?:\\[A-Za-z]++ ?|[dtc]?frac)?\{ ?\Z")
+_MAX_GROUPS = 4
+_MAX_COMMAND = 20
 
 
 def is_part_of_more(form: CompiledForm, view: View, first: int, last: int) -> bool:
@@ -96,14 +102,31 @@ class View:
         at = self.end(token) if way > 0 else self.start(token) - 1
         return 0 <= at < len(self.step.text) and not self.step.text[at].isspace()
 
-    def widen(self, first: int, last: int) -> tuple[int, int]:
-        """Take in the markup that touches a match, such as the `\\frac{` before a numerator."""
-        pieces = self.step.pieces
-        while first and not pieces[first - 1] and self.end(first - 1) == self.start(first):
-            first -= 1
-        while last + 1 < len(pieces) and not pieces[last + 1] and self.end(last) == self.start(last + 1):
-            last += 1
-        return first, last
+    def with_command(self, first: int) -> int:
+        """The token a match begins with: the `\\frac` in front of a whole fraction, such as "\\frac12"."""
+        token = self.step.parts[2 * first + 1]
+        fraction = first and not self.step.pieces[first - 1] and (token == "{" or "/" in self.step.pieces[first])
+        return first - 1 if fraction and "frac" in self.step.parts[2 * first - 1] else first
+
+
+def whole_groups(text: str, start: int, end: int) -> tuple[int, int]:
+    """`text[start:end]` and, where it cuts a LaTeX group in two, the rest of the markup: "12}{2} = 6" and the "\\frac{" before it.
+
+    >>> whole_groups("so \\\\frac{12}{2} = 6", 9, 19), whole_groups("14 \\\\text{ cm}", 0, 11)
+    ((3, 19), (0, 12))
+    """
+    opened = unopened = 0
+    for brace in _BRACE.findall(text, start, end):
+        opened += 1 if brace == "{" else -1
+        if opened < 0:
+            opened, unopened = 0, unopened + 1
+    for _ in range(min(opened, _MAX_GROUPS)):
+        closing = _CLOSING.match(text, end)
+        end = closing.end() if closing else end
+    for _ in range(min(unopened, _MAX_GROUPS)):
+        opening = _OPENING.search(text, max(0, start - _MAX_COMMAND), start)
+        start = opening.start() if opening else start
+    return start, end
 
 
 def _bound_left(form: CompiledForm, view: View, first: int) -> bool:
@@ -158,8 +181,10 @@ def _bound_right(form: CompiledForm, view: View, last: int) -> bool:
         return True
     if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%"):
         return False
-    if piece == "^" or (piece == "%" and form.last[0].isdecimal()):
+    if piece == "^" or (piece in ("%", "\u221a", "\u03c0") and form.last[0].isdecimal()):
         return True
+    if piece in ("/", "per", "*") and form.last in UNITS and view.piece(beyond, 1) in UNITS:
+        return True  # "14 m/s" is no "14 m"
     if piece in BINARY:
         return form.compound and view.is_operand(beyond, 1)
     glued = view.end(last) == view.start(after)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 # Letters of alphabetic scripts and digits make words; an ideograph next to a letter does not.
-_IN_WORD = "0-9A-Za-z\u00aa-\u00ba\u00c0-\u1fff"
+_IN_WORD = "0-9A-Za-z\u00aa-\u00ba\u00c0-\u1fff\u2080-\u2089"
 _START, _END = rf"(?<![{_IN_WORD}_])", rf"(?![{_IN_WORD}_])"
 
 _ALONE = re.compile(r"[(\[{<\"'`~]*+([A-Za-z])[)\]}>\"'`~.:,;!]*+")
@@ -18,12 +18,14 @@ _LABEL = re.compile(
     r"[(\[{]?([A-Za-z])(?:[)\]}][ \t]*+[.:,=-]?+|[ \t]*+[.:=)\uff1a\u3001]|[ \t]++[-\u2013\u2014][ \t]++|[ \t]*+\n)\s*+(?=\S)"
 )
 _SPACED_LABEL = re.compile(r"([A-Z])[ \t]++(?=\S)")
-_STANDING = re.compile(rf"{_START}(?<!['\u2019])([A-Z]){_END}(?!['\u2019][a-z])(?!\+\+|#)")
+_STANDING = re.compile(rf"{_START}(?<!['\u2019])(?<!\b[Nn]/)([A-Z]){_END}(?!['\u2019][a-z])(?!\+\+|#)")
 _BRACKETED = re.compile(rf"{_START}[(\[]([a-z])[)\]]{_END}")
 # "A" before a small word is the article, unless the word is one that follows a letter: "A is right", "A or C".
 _ARTICLE = re.compile(
     rf"[ \t]++(?!(?:is|or|and|nor|as|because|since|but|if|for|seems|looks|has|was|would|not|with|instead|rather|over){_END})[a-z]"
 )
+# "I" before any small word but these is who speaks: "I would say B".
+_PRONOUN = re.compile(rf"[ \t]++(?!(?:is|or|and|nor|as|because|since|but|if|for|seems|looks|not|with|instead|rather|over){_END})[a-z]")
 _CUE = re.compile(rf"(?:answer|option|choice)(?:[ \t]++is)?[ \t]*+:?[ \t]*+[(\[]?([a-z]){_END}", re.IGNORECASE)
 # A second small letter behind a first: "c or d", "(c), (d)".
 _ANOTHER = re.compile(rf"(?:{_START}(?:or|and){_END}|[,/&])[ \t]*+[(\[]?([b-hj-z]|a(?![ \t]++[a-z])){_END}")
@@ -76,7 +78,8 @@ def _standing(text: str, letters: frozenset[str]) -> list[str]:
         if letter not in letters:
             continue
         before = text[max(0, standing.start() - 12) : standing.start()]
-        if letter in "AI" and _ARTICLE.match(text, standing.end()) and not _CUE_BEFORE.search(before):
+        word = {"A": _ARTICLE, "I": _PRONOUN}.get(letter)
+        if word and word.match(text, standing.end()) and not _CUE_BEFORE.search(before):
             continue
         found.append(letter)
     small = [cue[1].upper() for pattern in (_BRACKETED, _CUE) for cue in pattern.finditer(text) if cue[1].islower()]

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from r1vl_core.reasoning.normal_form import normalise, word_set
+from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import Section
+from r1vl_core.reasoning.spellings import word_set
 
 MIN_COPIED = 6
 """Words and numbers in a row that a sentence must share with the question to be a copy of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from r1vl_core.reasoning.spellings import SIGNS
 
@@ -12,11 +13,14 @@ _LEAD_IN = re.compile(
     r"(?:answer|option|choice|result|solution)s?+\s*+(?:(?:is|are|was|would\s+be|must\s+be|should\s+be)\b\s*+:?+|:|=)\s*+"
     r"|(?:the\s++)?+(?:correct\s++)?+(?:option|choice|answer)\s++(?=[(\[]?[a-z](?![^\W_]))"
     r"|(?:so|thus|hence|therefore)\b,?\s*+(?:it\s++is\b\s*+)?+|(?:it|there|this|that|they|these|those)\s++(?:is|are|was|were)\b\s*+"
-    r"|it's\b\s*+|(?:it|they)\s++(?=[a-z]{3})|only\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
+    r"|it's\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
     r"|(?:we|i|you)\s++(?:get|have|find|obtain|got|found|see|count)\b\s*+|(?:a\s++)?+total\s++of\b\s*+|exactly\b\s*+",
     re.IGNORECASE,
 )
-_TAIL = re.compile(r"(?<=\S)\s++(?:is\s++(?:the\s++)?+(?:final\s++|correct\s++|right\s++)*+(?:answer|correct|right)|only)\Z", re.IGNORECASE)
+_TAIL = re.compile(
+    r"(?<=\S)\s++(?:is\s++(?:the\s++)?+(?:final\s++|correct\s++|right\s++)*+(?:answer|correct|right)|only|of\s++(?:them|these|those))\Z",
+    re.IGNORECASE,
+)
 # Symbols of units that small letters would make a variable, behind a number: "9.8 N" is newtons, "9.8 n" a product.
 _SYMBOL = re.compile(r"(?<=[0-9])(?:(?:\s|\\[,;:! ]|~|\\(?:text|mathrm)\s*+\{)++([mkMG]?[NJWVA]|K)|([mkMG]?[NJWV]))\}?+(?=\Z|\s++[a-z]{2})")
 _PREFIXES = {"m": "milli", "k": "kilo", "M": "mega", "G": "giga", "": ""}
@@ -49,7 +53,11 @@ _PAIRS = (
 _ENDING = re.compile(r"(?:\n\s*+(?:-{3,}+|\*{3,}+|_{3,}+|={3,}+)|<\|[a-z_]{1,20}+\|>|</s>|\s*+[\u2713\u2714\u2705\u2611])\Z", re.IGNORECASE)
 _ENDING_LENGTH = 200
 _TICKS = "\u2713\u2714\u2705\u2611 "
-_PLACE = re.compile(r"(?:in\s++)?+(?:the\s++)?+year\s*+:?+\s*+(?=[0-9])|in\s++(?=[12][0-9]{3}\Z)", re.IGNORECASE)
+_PLACE = re.compile(
+    r"(?:in\s++)?+(?:the\s++)?+year\s*+:?+\s*+(?=[0-9])|in\s++(?=[12][0-9]{3}\Z)|at\s++(?=1?[0-9](?::[0-9]|\s?[ap]\.?m))",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"(?<![\w.,:])(1?[0-9])(:[0-9]{2})?\s?([ap])(?:m|\.\s?m\.?)(?!\w)", re.IGNORECASE)
 _MEASURES = re.compile(r"(?<=\w)\s++measures\s++(?=[0-9])", re.IGNORECASE)
 _MAX_ROUNDS = 8
 _TAIL_LENGTH = 60
@@ -80,6 +88,7 @@ def clean(text: str) -> str:
     text = text.strip()
     if not text.isascii():
         text = _DASH.sub("-", text).translate(_COMPATIBLE).translate(SIGNS).strip()
+        text = unicodedata.normalize("NFC", text)
     for _ in range(_MAX_ROUNDS):
         before = text
         text = _without_stray_bracket(_without_ending(_unwrap(text)))
@@ -97,6 +106,7 @@ def clean(text: str) -> str:
     text = _OVER.sub(" / ", text) if "over" in text else text
     text = _SYMBOL.sub(_unit_name, text)
     text = _ORDINAL.sub(_ordinal, text)
+    text = _CLOCK.sub(lambda time: f"{time[1]}{time[2] or ':00'} {time[3]}m", text) if "m" in text or "M" in text else text
     return _DOLLAR.sub(" dollar ", text).strip() if "$" in text else text
 
 

@@ -8,13 +8,15 @@ from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression, read_pi
 from r1vl_core.reasoning.inequalities import as_interval
 from r1vl_core.reasoning.latex import FUNCTIONS, latex
 from r1vl_core.reasoning.quantities import same_quantity, split_name, split_unit
+from r1vl_core.reasoning.spellings import GREEK
 from r1vl_core.reasoning.units import LETTER_UNITS
 
 Same = Callable[[Expression, Expression], bool | None]
 
 _FILLER = frozenset((*",.;:!?'", "a", "an", "the", "color", "colour"))
 _MAX_NAME = 4
-_PREPOSITIONS = frozenset(("in", "on", "at"))
+_MAX_SYMBOL = 2
+_PREPOSITIONS = frozenset(("in", "on", "at", "to"))
 
 
 def same_expression(answer: Expression, gold: Expression) -> bool | None:
@@ -109,9 +111,13 @@ def _solutions(answer: Expression) -> bool:
 
 
 def _by_name(items: tuple[Expression, ...]) -> list[Expression]:
-    """Values of different one-letter names in the names' order; nothing for anything else."""
-    names = [item.quantity.name for item in items if item.quantity and len(item.quantity.name) == 1]
+    """Values of different symbols ("x", "x1", "AB", "alpha") in the symbols' order; nothing for anything else."""
+    names = [item.quantity.name for item in items if item.quantity and _is_symbol(item.quantity.name)]
     return [item for _, item in sorted(zip(names, items, strict=True), key=lambda pair: pair[0])] if len(set(names)) == len(items) else []
+
+
+def _is_symbol(name: str) -> bool:
+    return 0 < len(name) <= _MAX_SYMBOL or name in GREEK
 
 
 def _same_ratio(answer: Expression, gold: Expression) -> bool:
@@ -129,7 +135,8 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
     if intervals[0] and intervals[1]:
         return intervals[0][0] == intervals[1][0] and same_expression(*(read_pieces(one[1]) for one in intervals if one))
     (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer), _bare(gold)
-    if (unit_one and unit_two and unit_one != unit_two) or (name_one and name_two and name_one != name_two):
+    of_angles = {unit_one, unit_two} == {"\u00b0", "rad"}
+    if (unit_one and unit_two and unit_one != unit_two and not of_angles) or (name_one and name_two and name_one != name_two):
         return False
     if not one or not two or max(len(one), len(two)) > MAX_MATH_PIECES:
         return False

@@ -12,10 +12,11 @@ from itertools import pairwise
 from typing import Literal
 
 from r1vl_core.reasoning.cleaning import clean
-from r1vl_core.reasoning.latex import FUNCTIONS, GREEK
-from r1vl_core.reasoning.normal_form import normalise, word_set
+from r1vl_core.reasoning.latex import FUNCTIONS
+from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.quantities import Quantity, parse_quantity, parse_sum, same_quantity, split_name, split_unit, unify_number_marks
-from r1vl_core.reasoning.units import UNITS
+from r1vl_core.reasoning.spellings import GREEK, word_set
+from r1vl_core.reasoning.units import LETTER_UNITS, UNITS
 
 Kind = Literal["number", "yes_no", "range", "ratio", "list", "math", "text"]
 
@@ -28,7 +29,7 @@ _RATIO = re.compile(r"([0-9][0-9.]*+(?: : [0-9][0-9.]*+)++)(?: (am|pm|a . m|p . 
 _REPEATING = re.compile(r"([0-9]{1,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\{([0-9]{1,9})\}")
 _PUNCTUATION = frozenset(",.;:!?'")
 _YES_NO = {"yes": "yes", "no": "no", "true": "true", "false": "false"}
-_AFTER_YES_NO = frozenset(",.;:!'") | word_set("it they there he she this that these - because since")
+_AFTER_YES_NO = frozenset(",.;:!'(") | word_set("it they there he she this that these - because since")
 _MATH_SIGNS = frozenset("+-*/^=<>()[]|!\u221a\u03c0\u221e\u00b1\u00b0%\u2205") | {"<=", ">=", "!="}
 _UNFINISHED = frozenset("+-*/^=<>([\u221a\u00b1")
 _SHORT_WORDS = word_set("is or to of in no an at by if it on so we be do go he me my up us as am and not")
@@ -135,7 +136,7 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
     pieces = split_name(list(found))[0]
     joined = " ".join(_ends(pieces)) if len(pieces) < _MAX_RANGE else ""
     ends = _RANGE.fullmatch(joined)
-    if ends:
+    if ends and not _has_variable(ends[2].strip(), ends[4].strip()):
         units = [(end or ends[4]).split() for end in (ends[2], ends[4])]
         numbers = tuple(_classify("", [*ends[at].split(), *unit], _MAX_DEPTH) for at, unit in zip((1, 3), units, strict=True))
         return Expression(text, found, "range", items=numbers)
@@ -151,6 +152,12 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
     if not items:
         return None
     return Expression(text, found, "list", items=items, brackets="|" if "or" in found else "&" if {"and", "&"} & set(found) else "")
+
+
+def _has_variable(first: str, second: str) -> bool:
+    """Is one of a range's two units a variable ("4 x - 3", "3 - 4 x")? A metre too, where the other number has none: "5 m - 1"."""
+    variables = [unit for unit in (first, second) if len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS]
+    return bool(variables) or (first in LETTER_UNITS and not second)
 
 
 def _ends(pieces: list[str]) -> list[str]:
@@ -206,7 +213,7 @@ def _is_math(pieces: list[str]) -> bool:
         return len(pieces) == 1 and pieces[0] in ("\u03c0", "\u221e", "\u2205")
     if any(one[0].isdecimal() and two[0].isdecimal() for one, two in pairwise(pieces)):
         return False  # two numbers side by side are a hedge
-    if not any(piece[0].isdecimal() or piece in _MATH_SIGNS for piece in pieces):
+    if not any(piece[0].isdecimal() or piece in _MATH_SIGNS or _is_function(piece) for piece in pieces):
         return False
     if pieces[-1] in _UNFINISHED or pieces.count("(") != pieces.count(")"):
         return False
@@ -214,9 +221,12 @@ def _is_math(pieces: list[str]) -> bool:
 
 
 def _is_math_piece(piece: str) -> bool:
-    if piece in _MATH_SIGNS or piece in FUNCTIONS or piece in GREEK or piece[0].isdecimal():
-        return True
-    if piece.startswith("log") and piece[3:].isdecimal():
+    if piece in _MATH_SIGNS or _is_function(piece) or piece in GREEK or piece[0].isdecimal():
         return True
     short = len(piece) <= 2 and piece.isalnum() and piece[0].isalpha()
     return short and piece not in _SHORT_WORDS and (len(piece) == 1 or piece not in UNITS)
+
+
+def _is_function(piece: str) -> bool:
+    """A function's name; a logarithm's may end in its base."""
+    return piece in FUNCTIONS or (piece.startswith("log") and piece[3:].isdecimal())

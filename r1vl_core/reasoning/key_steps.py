@@ -7,15 +7,17 @@ stands around an occurrence decides whether it is whole: "3 + 7 = 10" is not in 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1vl_core.reasoning.boundaries import BINARY, RELATIONS, View, is_part_of_more
+from r1vl_core.reasoning.boundaries import BINARY, RELATIONS, View, is_part_of_more, whole_groups
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import ReasoningPath
 
 _WALL = " \x1e "  # stands between two steps; no token of a text can be it, so nothing matches across steps
+_A_WORD = re.compile(r"(?<![\\a-z])[a-z]{2,}", re.IGNORECASE)  # "equal" is a sign in normal form, and says something
 _FINAL_PUNCTUATION = frozenset((".", ",", ";", ":", "!", "?"))
 
 
@@ -90,7 +92,7 @@ def compile_form(form: str) -> CompiledForm | None:
         pieces.pop()
     while pieces and pieces[0] in _FINAL_PUNCTUATION:
         pieces.pop(0)
-    if not any(piece[0].isalnum() or piece == "\u221e" for piece in pieces):
+    if not any(piece[0].isalnum() or piece == "\u221e" for piece in pieces) and not (pieces and _A_WORD.search(form)):
         return None
     relation = any(piece in RELATIONS for piece in pieces)
     compound = relation or any(piece in BINARY for piece in pieces)
@@ -118,7 +120,7 @@ class _Haystack:
     """The steps of one path in normal form, as one string; positions are worked out only where a form occurs."""
 
     def __init__(self, path: ReasoningPath) -> None:
-        self.offsets = [step.start for step in path.steps]
+        self.sources = path.steps
         self.steps = [normalise(step.text) for step in path.steps]
         joined = [step.joined for step in self.steps]
         self.text = f" {_WALL.join(joined)} "
@@ -153,5 +155,6 @@ class _Haystack:
         view = View(step, part_ends)
         if is_part_of_more(form, view, first, last):
             return None
-        first, last = view.widen(first, last)
-        return self.offsets[number] + view.start(first), self.offsets[number] + view.end(last)
+        source = self.sources[number]
+        begin, end = whole_groups(source.text, view.start(view.with_command(first)), view.end(last))
+        return source.start + begin, source.start + end

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from r1vl_core.reasoning.normal_form import word_set
+from r1vl_core.reasoning.spellings import GREEK, word_set
 
 FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lg exp max min gcd lcm mod")
 """Functions that have a LaTeX command of their own name."""
-
-GREEK = word_set("alpha beta gamma delta theta lambda mu phi omega rho sigma")
-"""Greek letters, spelled out in normal form."""
 
 _COMMANDS = {
     "*": "\\cdot",
@@ -51,7 +48,7 @@ def latex(pieces: list[str]) -> str:
             spelled[-1] = f"{{-{_command(piece, exponent=True)}}}"
         else:
             word = _command(piece, exponent=before == "^")
-            if len(piece) == 1 and piece.isalpha() and _ends_fraction(pieces[:index][-4:]):
+            if (piece in GREEK or (len(piece) == 1 and piece.isalpha())) and _ends_fraction(pieces[:index][-4:]):
                 word = f"\\cdot {word}"  # "1/2 x" is half of x
             argument = before in ("^", "\u221a") or (before == "]" and pieces[index - 4 : index - 2] == ["\u221a", "["])
             spelled.append(f"{{{word}}}" if argument and piece not in "+-[" else word)

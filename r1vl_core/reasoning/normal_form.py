@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from r1vl_core.reasoning.spellings import PIECES, RAISED, SIGNS, VULGAR
+from r1vl_core.reasoning.spellings import INDICES, PIECES, RAISED, SIGNS, VULGAR
 from r1vl_core.reasoning.units import UNITS
 
 _NOT_LETTERS = "".join((*RAISED, *VULGAR, "\u03c0"))  # "\u03c0r" is a product like "\\pi r"
@@ -26,7 +26,7 @@ _WORD = (
     r"[a-z]++(?![\w'])"  # nearly every word; the rest is for the others
     rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9])|_[0-9]{_LETTER_OR_DIGIT}++)*+(?:'{_LETTER}++)?+"
 )
-_OTHERS = r"\\log_(?:[0-9]|\{[0-9]{1,3}\})|\\[a-z]++|\\%|<=|>=|!=|==|=>|->|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
+_OTHERS = r"\\log_(?:[0-9]|\{[0-9]{1,3}\})|\\[a-z]++|\\%|<=|>=|!=|==|=>|->|\+/-|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
 _FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#{{}}])")
 _GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#])")
 
@@ -36,7 +36,7 @@ _MARKUP = re.compile(
     r"|\\[()\[\]!;:> $&]|\\\\|(?<![0-9])\\,|\\,(?![0-9]{3})"
 )
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
-_ALIGNMENT = re.compile(r"&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
+_ALIGNMENT = re.compile(r"(?<!&)&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
 _TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
 _FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\text{O}"
     r"\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}(?!_))?+"
@@ -53,12 +53,11 @@ _POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|
 _EMPHASIS = re.compile(r"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\*(?![\w(]| ?[0-9])")
 _HYPHEN = re.compile(r"(?:(?<=[^\W\d_]{2})|(?<=[0-9])(?!-(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))-(?=[^\W\d_]{2})")
 
+_FUNCTION_OF_NUMBER = re.compile(r"(?:sin|cos|tan|cot|sec|csc)[0-9]++")
+# "x\u2081x\u2082" and "H\u2082O" are one word or two, as their indices are written: they are always two pieces.
+_BEHIND_INDEX = re.compile(rf"(?<=[0-9])(?={_LETTER})")
+
 _CACHE_LIMIT = 50_000
-
-
-def word_set(words: str) -> frozenset[str]:
-    """The words of a text, for tables that are easier to read as one line than as a list."""
-    return frozenset(words.split())
 
 
 class _Pieces(dict[str, str]):
@@ -83,7 +82,10 @@ def _pieces(token: str) -> str:
         return PIECES.get(token) or "".join(character for character in token if character not in "\\_{}")
     if token.endswith("n't"):
         return f"{token[:-3]} not".lstrip()
-    return token.replace("_{", "").replace("}", "").replace("_", "")
+    word = token.replace("_{", "").replace("}", "").replace("_", "")
+    if _FUNCTION_OF_NUMBER.fullmatch(word):
+        return f"{word[:3]} {word[3:]}"
+    return _BEHIND_INDEX.sub(" ", word)
 
 
 def _number_pieces(token: str) -> str:
@@ -165,6 +167,8 @@ def _flatten(text: str) -> str:
         lower = _COLON.sub(_blank, lower)
     if "x" in lower:
         lower = _TIMES_X.sub("*", lower)
+    if not lower.isascii():
+        lower = lower.translate(INDICES)  # only now: the "x" of "x\u2081x\u2082" does not multiply
     return _HYPHEN.sub(" ", _worded(lower)) if "-" in lower else _worded(lower)
 
 
@@ -186,7 +190,7 @@ def _formula(markup: re.Match[str]) -> str:
 
 
 def _degree(markup: re.Match[str]) -> str:
-    return "\u00b0".ljust(len(markup[0]))
+    return "\u00b0".rjust(len(markup[0]))  # where the markup ends, so that a span takes all of it in
 
 
 def _equals(words: re.Match[str]) -> str:
@@ -216,10 +220,11 @@ class _Grouping:
         self.gaps, self.tokens, self.products = parts[0::2], parts[1::2], products
         self.pieces = list(map(_CANON.__getitem__, self.tokens))
         self.open: list[tuple[str, str, int]] = []  # (closing bracket, role of the group, index of its opening bracket)
-        self.role = ""
+        self.role, self.pair = "", (-1, -1)  # the pair of brackets that closed last
+        self.raised: list[int] = []  # how many groups were open where a fraction without a group of its own became an argument
         for index, token in enumerate(self.tokens):
             if self.role and "\n" in self.gaps[index]:
-                self.role = ""  # a command broken off at the end of a line takes nothing from the next one
+                self.role, self.raised = "", []  # a command broken off at the end of a line takes nothing from the next one
             self._read(index, token)
 
     def _read(self, index: int, token: str) -> None:
@@ -233,7 +238,9 @@ class _Grouping:
         elif token == "}":
             self.pieces[index] = self.role = ""
         elif token in _FRACTIONS or (token in _BARE_FRACTIONS and self.tokens[index + 1 : index + 2] == ["{"]):
-            self.pieces[index], self.role = "", "over"
+            self.pieces[index] = "(" if self.role == "argument" else ""
+            self.raised += [len(self.open)] if self.role == "argument" else []
+            self.role = "over"
         elif token == "^" or token in _ROOTS:
             self.role = "argument"
         elif self.role == "argument" and (token in "[]" or (index and self.tokens[index - 1] == "[")):
@@ -251,16 +258,17 @@ class _Grouping:
             self.pieces[index] = f"{token[0]} / {token[1]}" + f" * {token[2:]}" * (len(token) > 2)
             self._end_fraction(index)
         else:
-            self.pieces[index], self.role = f"{self.pieces[index]} /", "under"
+            self.pieces[index], self.role = f"{self.pieces[index]} /".lstrip(), "under"
 
     def _close(self, index: int) -> None:
         bracket, role, start = self.open.pop()
         if bracket == ")" and role == "":
-            self.role = ""
+            self.role, self.pair = "", (start, index)
             return  # an ordinary pair of brackets
-        inside = [piece for piece in self.pieces[start + 1 : index] if piece] if index - start <= 3 else ["", "", ""]
+        inside = " ".join(self.pieces[start + 1 : index]).split() if index - start <= 3 else ["", "", ""]
         signed = len(inside) == 2 and inside[0] in ("-", "+")
-        several = len(inside) > 1 and not (signed and not (role == "over" and self._follows_operand(start)))
+        bracketed = self.pair == (start + 1, index - 1)
+        several = len(inside) > 1 and not bracketed and not (signed and not (role == "over" and self._follows_operand(start)))
         self.pieces[start] = "(" if several and role else ""
         self.pieces[index] = " ".join(filter(None, (")" if several and role else "", "/" if role == "over" else "")))
         self.role = "under" if role == "over" else ""
@@ -276,8 +284,11 @@ class _Grouping:
 
     def _end_fraction(self, index: int) -> None:
         self.role = ""
+        if self.raised and self.raised[-1] == len(self.open):
+            self.raised.pop()
+            self.pieces[index] = f"{self.pieces[index]} )".lstrip()
         if self.products and index + 1 < len(self.tokens) and _is_factor(self.tokens[index + 1]):
-            self.pieces[index] += " *"
+            self.pieces[index] = f"{self.pieces[index]} *".lstrip()
 
 
 def _is_factor(token: str) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from r1vl_core.reasoning.normal_form import word_set
 from r1vl_core.reasoning.number_words import NUMBER_WORDS, read_number_words
+from r1vl_core.reasoning.spellings import GREEK, word_set
 from r1vl_core.reasoning.units import CURRENCIES, LETTER_UNITS, MULTIPLIERS, UNITS, conversion, read_unit
 
 _NUM = r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"
@@ -98,7 +98,7 @@ def split_name(pieces: list[str]) -> tuple[list[str], str]:
         return right, ""
     if _NOT_A_NAME.intersection(left) or _says_more(left):
         return pieces, ""
-    return right, " ".join(left) if any(piece.isalpha() for piece in left) else ""
+    return right, " ".join(left) if any(piece[0].isalpha() for piece in left) else ""
 
 
 def _says_more(left: list[str]) -> bool:
@@ -181,7 +181,7 @@ def _unit_or_noun(rest: list[str]) -> str | None:
         return "" if unit.startswith("unit") else unit
     if len(rest) > _MAX_NOUN or not all(word.isalpha() for word in rest) or len(rest[-1]) <= 2:
         return None
-    return None if any(word in _NOT_A_UNIT or word in NUMBER_WORDS for word in rest) else " ".join(rest)
+    return None if any(word in _NOT_A_UNIT or word in NUMBER_WORDS or word in GREEK for word in rest) else " ".join(rest)
 
 
 def _value(number: re.Match[str]) -> Fraction | None:
@@ -228,7 +228,8 @@ def _of_another(name: str, other: str) -> bool:
     Names in words ("the length", "total") may be two for one thing and do not contradict.
     """
     one, two = _symbol(name), _symbol(other)
-    return len(one) == len(two) > 0 and one not in (two, two[::-1])
+    alike = len(one) == len(two) > 0 or (one in GREEK and two in GREEK)
+    return alike and one not in (two, two[::-1])
 
 
 def _symbol(name: str) -> str:
@@ -236,7 +237,7 @@ def _symbol(name: str) -> str:
     words = name.split()
     if not words or (len(words) > 1 and words[-2] not in ("angle", "triangle", "segment", "line", "side", "arc")):
         return ""
-    return words[-1] if len(words[-1]) <= _MAX_SYMBOL[len(words) > 1] else ""
+    return words[-1] if words[-1] in GREEK or len(words[-1]) <= _MAX_SYMBOL[len(words) > 1] else ""
 
 
 def _same_share(answer: Quantity, gold: Quantity) -> bool:

@@ -145,6 +145,7 @@ _SCALES: dict[str, tuple[str, str, int]] = {
     "cent": ("0.01", "dollar", 1),
 }
 _ALIASES = {"mph": "mi/h"}
+_POWERS_BELOW = ("1", "2", "3")
 _POWERS = {"2": 2, "3": 3}
 
 
@@ -201,6 +202,8 @@ def _factor(words: Sequence[str], at: int) -> tuple[str, int, int]:
     if word not in UNITS and word[-1:] in _POWERS and word[:-1] in ("mm", "cm", "dm", "m", "km", "in", "ft"):  # "cm2"
         return UNITS[word[:-1]], _POWERS[word[-1]], at + 1
     name, at = UNITS.get(word, ""), at + 1
+    if at == len(words) - 2 and words[at] == "-" and at > 1 and words[at + 1] in _POWERS_BELOW:  # "m s-1"
+        return name, -int(words[at + 1]), at + 2
     if at < len(words) and words[at] == "^":
         negative = words[at + 1 : at + 2] == ["-"]
         digits = words[at + 1 + negative : at + 2 + negative]

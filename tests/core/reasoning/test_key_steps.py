@@ -16,7 +16,7 @@ FORMS = st.sampled_from(
     ["6", "12/2 = 6", "3 + 7 = 10", "x = 6", "1,234", "60°", "largest digit is 9", "red is 4", "\\frac{6}{3} = 2", "-6", "25%"]
 )
 SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text.replace("#", ""))
-FRAGMENTS = ("\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n", "n't", "cm")
+FRAGMENTS = ("\\frac", "'", "\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n", "n't", "cm")
 WILD = st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join))
 AROUND = ("{}", "**{}**", "${}$", "\\( {} \\)", "\\boxed{{{}}}", "({})", "So {}.", "{}!", '"{}"', "- {}", "* {}", "`{}`")
 
@@ -107,6 +107,31 @@ def test_the_span_and_the_form_that_matched_come_back() -> None:
     assert found[0] is not None
     assert (found[0].index, found[0].form) == (0, "12/2 = 6")
     assert path.text[found[0].start : found[0].end] == "\\frac{12}{2} = 6"
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "marked"),
+    [
+        ("45°", "so 45^{\\circ} here", "45^{\\circ}"),
+        ("14 cm", "the 14 \\text{ cm} side", "14 \\text{ cm}"),
+        ("6", "as \\frac{6}{7} says", "6"),
+        ("7", "as \\frac{6}{7} says", "7"),
+        ("1/2", "so \\frac12.", "\\frac12"),
+        ("1/2", "so \\frac{1}2.", "\\frac{1}2"),
+        ("(x + 1)/2", "is \\frac{x+1}{2}.", "\\frac{x+1}{2}"),
+        ("12/2 = 6", "\\boxed{\\frac{12}{2} = \\mathbf{6}} it is", "\\frac{12}{2} = \\mathbf{6}"),
+        ("H2O", "is H_{2}O.", "H_{2}O"),
+    ],
+)
+def test_a_span_cuts_no_group_in_two_and_takes_in_no_more_than_it_must(form: str, text: str, marked: str) -> None:
+    found = match(parse(f"### Step 1: {text}"), compile_key_steps([[form]]))[0]
+    assert found is not None
+    assert f"### Step 1: {text}"[found.start : found.end] == marked
+
+
+@pytest.mark.parametrize("text", ["area is 6\\frac' =", "0.5 \\frac ' x_1 = 2", "1/2 \\frac '"])
+def test_a_fraction_of_a_mark_that_says_nothing_raises_nothing(text: str) -> None:
+    assert match(parse(f"### Step 1: {text}"), compile_key_steps([["99"], ["6"], ["0.5"], ["1/2"]]))[0] is None
 
 
 def test_each_key_step_counts_once_wherever_it_stands() -> None:
