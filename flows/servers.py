@@ -71,8 +71,9 @@ def read_services(root: Path) -> Services:
     """The record under `root`; empty where there is none or where it cannot be read."""
     try:
         table = json.loads((root / "services.json").read_text())
-        return Services(tuple(Recorded(**each) for each in table["running"]), table["ports"], table["deployed"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        ports = {str(name): int(port) for name, port in table["ports"].items()}
+        return Services(tuple(Recorded(**each) for each in table["running"]), ports, table["deployed"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return Services()
 
 

@@ -65,3 +65,11 @@ def test_runs_are_asked_for_although_mlflow_was_killed(root: Path) -> None:
             ask(root, None)
     (unseen,) = examine(root, mend=True, deep=False).unseen
     assert unseen.startswith("MLflow does not answer")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"running": [], "ports": [], "deployed": ""}', '{"running": [{"pid": 1}], "ports": {}, "deployed": ""}']
+)
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "services.json").write_text(text)
+    assert servers.read_services(tmp_path) == servers.Services()
