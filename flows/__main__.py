@@ -226,6 +226,7 @@ def ask(
 
 
 app.command(epilog=FIELDS)(tools.reward)
+app.command()(tools.score)
 app.command()(tools.audit_rewards)
 
 

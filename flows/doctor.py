@@ -59,7 +59,7 @@ def examine(root: Path, *, mend: bool, deep: bool) -> Examined:
     found = [Finding(line, mend) for line in lost]
     found += _store(root, mend, deep)
     services = servers.read_services(root)
-    if not servers.is_up(root):
+    if not servers.is_up(root, ["prefect"]):
         unseen = "the servers are down, so flow runs and MLflow runs were not looked at; `r1vl up` first, then again"
         return Examined(tuple(found), (unseen,))
     api = PrefectApi(servers.environment(root, services)["PREFECT_API_URL"])

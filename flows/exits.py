@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -11,6 +12,14 @@ from flows.processes import DidNotStart
 from r1vl_core.config.mistakes import in_words
 
 INTERRUPTED = 130
+
+_CURES = {
+    errno.EACCES: "give yourself permission, or name another place",
+    errno.EDQUOT: "your quota is used up: free some space, or name another place",
+    errno.ENOSPC: "free some space on this disk, or name another place",
+    errno.EPERM: "give yourself permission, or name another place",
+    errno.EROFS: "this file system is read-only: name another place",
+}
 
 
 def exit_status(app: typer.Typer) -> int:
@@ -23,12 +32,20 @@ def exit_status(app: typer.Typer) -> int:
     except ValueError as error:
         return _said(error, 2)
     except OSError as error:
-        return _said(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error, 1)
+        return _said(_of_the_system(error), 1)
     except (DidNotStart, Unreachable) as error:
         return _said(error, 1)
     except KeyboardInterrupt:
         return _said("interrupted", INTERRUPTED)
     return _said("interrupted", status) if status == INTERRUPTED else status  # typer makes a status of Ctrl-C
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the operating system refused, where, and the cure where there is one."""
+    if not (error.filename and error.strerror):
+        return str(error)
+    cure = _CURES.get(error.errno or 0)
+    return f"{error.filename}: {error.strerror}{f'; {cure}' if cure else ''}"
 
 
 def _usage(error: typer.TyperException) -> str:

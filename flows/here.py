@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import Console
 
 from flows import servers
+from flows.prefect_api import Unreachable
 from flows.results import WRONG_INPUT, print_result, read_result
 from flows.runtime import ready_root
 
@@ -22,7 +24,8 @@ from flows.runtime import ready_root
 def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
     """Run the flow with these parameters and print its result.
 
-    Raises ValueError for the user's mistake, KeyboardInterrupt when it was interrupted; exits with 1 for a failure.
+    Raises ValueError for the user's mistake, KeyboardInterrupt when it was interrupted, Unreachable when Prefect's server ended under
+    it; exits with 1 for a failure.
     """
     ready_root(root)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that servers begun for this run end with it
@@ -37,6 +40,9 @@ def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
             handler.addFilter(lambda record: not is_last_word(record))
         try:
             state = r1vl(**parameters, return_state=True)
+        except httpx.HTTPError as error:
+            lost = f"the Prefect server at {environment['PREFECT_API_URL']} does not answer any more ({error})"
+            raise Unreachable(f"{lost}; what was finished is kept, so run the same again") from None
         finally:
             APILogHandler().flush()  # what is still on its way to the server must arrive before the server ends
         if state.is_cancelled():

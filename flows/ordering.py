@@ -22,6 +22,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.urls import url_for
 
 from flows.choosing import choose
+from flows.engines import engine_of
 from flows.leases import leased
 from flows.placing import run_elsewhere
 from flows.results import WRONG_INPUT, RunResult, StageOutcome, save_result, scores_of
@@ -169,6 +170,7 @@ def _work(walk: Walk, stage: Stage, upstream: Mapping[str, StageResult], force: 
                         parent=walk.parent,
                         tags=prefect_tags(walk.run_id),
                         on_event=show,
+                        engine=engine_of(walk.runtime),
                     )
             except KNOWN_PROBLEMS as problem:
                 show.keep(traceback.format_exc())

@@ -7,6 +7,7 @@ starts inherits a mark in its environment, by which it is known for ours when th
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,9 @@ HOST = "127.0.0.1"
 
 _MARK = "R1VL_SERVICE"
 """Environment variable of everything below a process begun here: whose it is, in the words of `_mark`."""
+
+_LEAST_FREE = 4 * 2**20
+"""Bytes; with less on the disk no server of ours can begin."""
 
 _SAME_START_S = 2.0
 """Two readings of one process's start differ by less than this (the clock they are derived from is corrected now and then)."""
@@ -162,7 +166,8 @@ def wait_for(recorded: Recorded, is_ready: Callable[[], bool], deadline_s: float
     while not is_ready():
         _reap(recorded.pid)
         if find(recorded) is None:
-            raise DidNotStart(f"{recorded.name} ended while starting{_last_line(recorded.log)}; its whole output: {recorded.log}")
+            cause = _full_disk(Path(recorded.log)) or _last_line(recorded.log)
+            raise DidNotStart(f"{recorded.name} ended while starting{cause}; its whole output: {recorded.log}")
         if time.monotonic() > end:
             raise DidNotStart(f"{recorded.name} did not answer within {deadline_s:.0f} s; its output: {recorded.log}")
         time.sleep(0.1)
@@ -174,6 +179,13 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return
+
+
+def _full_disk(log: Path) -> str:
+    """What to do about a disk without room; a log on it ends in the middle, and says nothing of it."""
+    free = shutil.disk_usage(log.parent).free
+    cure = "free some space, or give another root with --root or R1VL_ROOT"
+    return f": no space left on the disk of {log.parents[1]} ({free // 1024} KiB); {cure}" if free < _LEAST_FREE else ""
 
 
 def _last_line(log: str) -> str:

@@ -58,6 +58,10 @@ class Services:
         """MLflow's pages."""
         return f"http://{HOST}:{self.ports['mlflow']}"
 
+    def health_url(self, name: str) -> str:
+        """Where a server says that it is well."""
+        return {"prefect": f"{self.prefect_url}/api/health", "mlflow": f"{self.mlflow_url}/health"}[name]
+
     def find(self, name: str) -> Recorded | None:
         """The service of this name if it runs."""
         return next((each for each in self.running if each.name == name and find(each)), None)
@@ -76,12 +80,10 @@ def _write_services(root: Path, services: Services) -> None:
     write_atomically(root / "services.json", json.dumps(asdict(services), indent=1))
 
 
-def is_up(root: Path) -> bool:
-    """Whether both servers run and answer."""
+def is_up(root: Path, names: Iterable[str] = SERVERS) -> bool:
+    """Whether these servers run and answer."""
     services = read_services(root)
-    if not (services.find("prefect") and services.find("mlflow")):
-        return False
-    return _answers(f"{services.prefect_url}/api/health") and _answers(f"{services.mlflow_url}/health")
+    return all(services.find(name) and _answers(services.health_url(name)) for name in names)
 
 
 def environment(root: Path, services: Services) -> dict[str, str]:
@@ -197,9 +199,10 @@ def _start_servers(root: Path, wanted: Mapping[str, int | None]) -> None:
     """Start both servers at once and wait for both; start-up is most of the time `up` takes."""
     services = read_services(root)
     missing = [name for name in SERVERS if services.find(name) is None]
-    _refuse_another_port(services, wanted, missing)
+    _refuse_ports(services, wanted, missing)
     _end_left_behind(left_of_servers(root, missing))  # it would hold the port
-    ports = {**services.ports, **{name: choose_port(wanted[name], services.ports.get(name), f"--{name}-port") for name in missing}}
+    remembered = {name: port for name, port in services.ports.items() if port not in wanted.values()}  # not what the other one shall have
+    ports = {**services.ports, **{name: choose_port(wanted[name], remembered.get(name), f"--{name}-port") for name in missing}}
     services = Services(tuple(each for each in services.running if find(each)), ports, services.deployed)
     begun: list[Recorded] = []
     for name in missing:
@@ -210,15 +213,19 @@ def _start_servers(root: Path, wanted: Mapping[str, int | None]) -> None:
         services = replace(services, running=(started, *services.running))
         _write_services(root, services)
     try:
-        for url, name in ((f"{services.prefect_url}/api/health", "prefect"), (f"{services.mlflow_url}/health", "mlflow")):
-            wait_for(_running(services, name), partial(_answers, url), _START_S)
+        for name in SERVERS:
+            wait_for(_running(services, name), partial(_answers, services.health_url(name)), _START_S)
     except (DidNotStart, KeyboardInterrupt):
         for each in begun:
             stop(each, _GRACE_S[each.name])
         raise
 
 
-def _refuse_another_port(services: Services, wanted: Mapping[str, int | None], missing: Sequence[str]) -> None:
+def _refuse_ports(services: Services, wanted: Mapping[str, int | None], missing: Sequence[str]) -> None:
+    """Raise ValueError for a port given to both servers, and for another one than a server has that runs."""
+    given = [port for port in wanted.values() if port is not None]
+    if len(given) > len(set(given)):
+        raise ValueError(f"port {given[0]} is given to both servers; give each another one, or leave one out to have a free one chosen")
     for name, port in wanted.items():
         if port is not None and name not in missing and port != services.ports[name]:
             raise ValueError(f"{name} runs on port {services.ports[name]} already; end it with `r1vl down` before giving it port {port}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -14,6 +15,9 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows.progress import ForwardedLog, Progress, artifact_key
 from tasks.stages import StageEvent
+
+_RETRY_S = 300.0
+"""Prefect's client asks a server that is gone again for more than a minute, and the stage waits: not at every step."""
 
 
 class Show:
@@ -28,6 +32,7 @@ class Show:
         self._log = ForwardedLog(root / "logs" / "runs" / run_id / f"{stage}.log", self._logger)
         self._progress = Progress(self._publish)
         self._artifact: UUID | None = None
+        self._retry_at = 0.0
 
     def __enter__(self) -> Show:
         self._log.__enter__()
@@ -53,10 +58,13 @@ class Show:
 
     def _publish(self, percent: float, line: str) -> None:
         self._log(line)
+        if time.monotonic() < self._retry_at:
+            return
         try:
             if self._artifact is None:
                 self._artifact = cast(UUID, create_progress_artifact(percent, key=artifact_key(self._stage), description=line))
             else:
                 update_progress_artifact(self._artifact, percent, description=line)
         except httpx.HTTPError as error:
+            self._retry_at = time.monotonic() + _RETRY_S
             logging.getLogger(__name__).warning("Prefect does not take the progress of %s: %s", self._stage, error)

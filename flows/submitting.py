@@ -119,8 +119,8 @@ def _desk(root: Path, services: servers.Services, console: Console) -> _Desk:
 
 
 def _desk_of_running(root: Path) -> _Desk:
-    if not servers.is_up(root):
-        raise ValueError(f"no servers run under {root}, so no run does; start them with `r1vl up`, a run with `r1vl submit`")
+    if not servers.is_up(root, ["prefect"]):  # a run goes on without MLflow
+        raise ValueError(f"no Prefect server runs under {root}, so no run does; start it with `r1vl up`, a run with `r1vl submit`")
     return _desk(root, servers.read_services(root), Console())
 
 

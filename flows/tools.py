@@ -10,6 +10,7 @@ import typer
 from flows.options import HARDENINGS, AlphaOption, HardeningOption, QuestionsOption, RootOption
 from flows.runtime import runtime_from
 from r1vl_core.config import Hardening, World
+from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
 
 
 def reward(
@@ -25,6 +26,27 @@ def reward(
     from flows.scoring import print_rewards
 
     print_rewards(questions, responses, as_json=as_json, alpha=alpha, hardening=hardening)
+
+
+def score(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help=f"One of {', '.join(BENCHMARKS)}.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="The benchmark's TSV.")],
+    responses: Annotated[
+        Path, typer.Option("--responses", metavar="FILE", help='JSON lines {"index": …, "response": …}, the responses raw.')
+    ],
+    profile: Annotated[
+        Profile,
+        typer.Option(
+            "--profile", metavar="NAME", help="VLMEvalKit's state of 2024 (paper) or 2026 (current), or our own reading (strict)."
+        ),
+    ] = "paper",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    rows: Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write each row's verdict there, as JSON lines.")] = None,
+) -> None:
+    """Score responses to a benchmark. No model and no judge: the published number, and every table behind it."""
+    from flows.benchmark_scores import print_score
+
+    print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows)
 
 
 def audit_rewards(

@@ -13,7 +13,8 @@ from r1vl_core.data.set_aside import set_aside
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import Question, RawRecord, Rejected, asked
 from tasks.checkpoints import check_model, digest_checkpoint, find_checkpoint
-from tasks.inputs import Inputs
+from tasks.image_memory import StoredImageMemory
+from tasks.inputs import DIGESTS, Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import check_heldout, heldout_file, image_roots, sources
@@ -70,7 +71,11 @@ def build(job: Build) -> Mapping[str, Any]:
         policy.count_path_tokens,
         curate.held_out_questions(heldout, settings.max_image_pixels),
     )
-    found = curate.curate(records(), checks, num_workers=job.runtime.num_workers, on_progress=lambda done: job.log(f"{done} records read"))
+    memory = StoredImageMemory(job.root / DIGESTS)
+    with job.engine(job.runtime) as map_shards:
+        found = curate.curate(
+            records(), checks, memory=memory, map_shards=map_shards, on_progress=lambda done: job.log(f"{done} records read")
+        )
     if not found.questions:
         raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected, files)}")
     path = job.out / DATABASE

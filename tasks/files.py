@@ -114,6 +114,8 @@ def write_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # people know the file, not our temporary one
     finally:
         temporary.unlink(missing_ok=True)
     flush(path.parent)

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from r1vl_core.config import KeySteps, Preset
+from r1vl_core.config import Preset
 from r1vl_core.data import database
-from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.data.extract import extract_each
 from r1vl_core.data.given import given_for, read_given, standing
-from r1vl_core.reasoning.paths import parse
+from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
 from tasks import curate
 from tasks.inputs import Inputs
@@ -27,6 +27,8 @@ from tasks.stages import Build, Stage
 
 REVISION = 3
 DATABASE = "key_steps.duckdb"
+SHARD = 4096
+"""Questions handed to a worker at a time, about a second of its work."""
 TEACHER = "teacher.duckdb"
 """The teacher's calls, what fell of its answers, and where it failed; only there when one was asked."""
 
@@ -93,7 +95,7 @@ def _extract(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     if dials.extractor == "teacher":
         extracted.update(zip(places, _taught(job, [questions[place] for place in places]), strict=True))
     else:
-        extracted.update({place: by_rules(questions[place], dials) for place in places})
+        extracted.update(zip(places, _by_rules(job, [questions[place] for place in places]), strict=True))
     return [extracted[place] for place in range(len(questions))]
 
 
@@ -117,10 +119,14 @@ def _given(job: Build, questions: Sequence[Question], file: Path | None) -> dict
     return given
 
 
-def by_rules(question: Question, dials: KeySteps) -> Extracted:
-    """A question's key steps by the offline rules."""
-    key_steps = extract_key_steps(parse(question.reference_path), dials.max_key_steps)
-    return Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", "the steps hold no equation, quantity or named thing")
+def _by_rules(job: Build, questions: Sequence[Question]) -> list[Extracted]:
+    """Key steps by the offline rules, shard by shard."""
+    extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
+    with job.engine(job.runtime) as map_shards:
+        shards = map_shards(extract, cut([question.reference_path for question in questions], SHARD))
+        found = [key_steps for shard in shards for key_steps in shard]
+    detail = "the steps hold no equation, quantity or named thing"
+    return [Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", detail) for key_steps in found]
 
 
 def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
@@ -131,14 +137,11 @@ def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     dials = job.preset.key_steps
     with writing(job.out / TEACHER, teacher_of(job.preset)) as log:
         lessons = teach_in_stage(job, questions, log)
-    extracted = []
-    for question, lesson in zip(questions, lessons, strict=True):
-        if lesson.key_steps:
-            extracted.append(Extracted(lesson.key_steps, "teacher"))
-        elif dials.fallback == "rules":
-            extracted.append(by_rules(question, dials))
-        else:
-            extracted.append(Extracted((), "teacher", f"teacher_{lesson.reason}", lesson.detail))
+    extracted = [Extracted(lesson.key_steps, "teacher", lesson.reason and f"teacher_{lesson.reason}", lesson.detail) for lesson in lessons]
+    failed = [place for place, lesson in enumerate(lessons) if lesson.reason]
+    if failed and dials.fallback == "rules":
+        for place, found in zip(failed, _by_rules(job, [questions[place] for place in failed]), strict=True):
+            extracted[place] = found
     failures = Counter(lesson.reason for lesson in lessons if lesson.reason)
     told = ", ".join(f"{reason} {number}" for reason, number in failures.most_common()) or "none"
     job.log(f"{len(lessons)} questions asked of {teacher_of(job.preset).model}; failed: {told} (fallback: {dials.fallback})")

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from tasks import curate, evaluate, key_steps, report, stepgrpo, warmup, world
+from tasks import curate, difficulty, evaluate, key_steps, report, stepgrpo, warmup, world
 from tasks.stages import Stage
 
 STAGES: dict[str, Stage] = {
-    stage.name: stage for stage in (world.STAGE, curate.STAGE, key_steps.STAGE, warmup.STAGE, stepgrpo.STAGE, evaluate.STAGE, report.STAGE)
+    stage.name: stage
+    for stage in (
+        world.STAGE,
+        curate.STAGE,
+        key_steps.STAGE,
+        warmup.STAGE,
+        difficulty.STAGE,
+        stepgrpo.STAGE,
+        evaluate.STAGE,
+        report.STAGE,
+    )
 }
-"""Every stage by its name; `world` is an input that presets with sources of their own leave out."""
+"""Every stage by its name; presets with sources of their own leave out `world`, those without the dials `difficulty`."""

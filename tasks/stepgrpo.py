@@ -16,7 +16,7 @@ from r1vl_core.reasoning.rewards import Reward, prepare, reward
 from r1vl_core.records import Question
 from r1vl_core.report import Report, warn_of_stalls
 from r1vl_core.training.stopping import OUTCOME
-from tasks import curate, key_steps, warmup
+from tasks import curate, difficulty, key_steps, warmup
 from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
@@ -42,6 +42,8 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
         "max_pixels": preset.max_pixels,
         "hardening": preset.rewards.hardening,
     }
+    if preset.difficulty:
+        settings["pass_rates"] = preset.difficulty.identity("num_samples")
     needed = {name: digest for name, digest in inputs.items() if name != "world"}  # its pictures' digests stand in the questions
     return Recipe("stepgrpo", REVISION, settings, needed, curate.prompts_of(preset))
 
@@ -54,6 +56,10 @@ def build(job: Build) -> Mapping[str, Any]:
         "questions": str(job.inputs["key_steps"].path / key_steps.DATABASE),
         **warmup.order_of(job),
     }
+    if job.preset.difficulty:
+        kept = difficulty.chosen(job.inputs["difficulty"].path, job.preset.difficulty)
+        order["pass_rates"] = str(job.inputs["difficulty"].path)
+        job.log(f"{len(kept)} questions of middling difficulty to learn from")
     if job.preset.stepgrpo.eval_every:
         order["validation"] = str(job.inputs["key_steps"].path / curate.VALIDATION)
     run_child(job, order)
@@ -91,6 +97,9 @@ def compute(work: Work) -> None:
     policy: Policy = work.trainee(work.order["policy"])
     reference = work.policy(work.order["policy"]) if settings.beta > 0 and not settings.lora else None
     questions = work.questions()
+    if preset.difficulty:
+        kept = difficulty.chosen(Path(work.order["pass_rates"]), preset.difficulty)
+        questions = [question for question in questions if question.id in kept]
     reports = stepgrpo.train(
         policy,
         reference,
@@ -120,4 +129,4 @@ def validation_of(work: Work, policy: Policy) -> Validation | None:
     return Validation(lambda number: work.encode(policy, questions[number]), judge_of(work.preset, questions), len(questions))
 
 
-STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup"), recipe, build)
+STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup", "difficulty"), recipe, build)

@@ -2,6 +2,7 @@
 
 from r1vl_core.config.dials import (
     Curate,
+    Difficulty,
     Evaluate,
     Lora,
     Preset,
@@ -23,6 +24,7 @@ __all__ = [
     "STAGES",
     "Curate",
     "Dials",
+    "Difficulty",
     "Evaluate",
     "Hardening",
     "KeySteps",

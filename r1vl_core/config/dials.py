@@ -109,6 +109,23 @@ class Warmup(Dials):
     """Optimiser steps between checkpoints."""
 
 
+class Difficulty(Dials):
+    """Which questions StepGRPO learns from: those that the warm-up policy answers right now and then, not always and not never."""
+
+    num_samples: int = Field(8, ge=2)
+    """M: paths that the warm-up policy is sampled for on each question, as StepGRPO samples them (temperature, max_new_tokens)."""
+    above: float = Field(0.0, ge=0, lt=1)
+    """Share of right answers that a question must have more than."""
+    below: float = Field(1.0, gt=0, le=1)
+    """Share of right answers that a question must have less than."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Difficulty:
+        if self.above >= self.below:
+            raise ValueError(f"above is {self.above:g} and below {self.below:g}: no pass rate lies between them; raise below")
+        return self
+
+
 class StepGRPO(Dials):
     """Step-wise group relative policy optimisation (arXiv 2503.12937)."""
 
@@ -241,6 +258,8 @@ class Preset(Dials):
     key_steps: KeySteps = KeySteps()
     rewards: Rewards = Rewards()
     warmup: Warmup = Warmup()
+    difficulty: Difficulty | None = None
+    """Restrict StepGRPO to questions of middling difficulty, measured first; none: it learns from all that have key steps."""
     stepgrpo: StepGRPO = StepGRPO()
     evaluate: Evaluate = Evaluate()
     report: ReportPage = ReportPage()
@@ -274,7 +293,11 @@ class Runtime(Dials):
     num_processes: int = Field(1, ge=1)
     """Training processes started by accelerate on this machine."""
     num_workers: int = Field(2, ge=1)
-    """Processes that read and check images."""
+    """Processes of this machine that read and check records and images."""
+    engine: Literal["processes", "ray"] = "processes"
+    """Who works on curation's and key steps' shards: processes of this machine, or Ray (extra `r1vl[ray]`). The result is the same."""
+    ray_address: str = ""
+    """The Ray cluster, as ray://HOST:10001 or HOST:6379; empty: one of num_workers processes on this machine, for the time of a stage."""
     token_budget: int = Field(0, ge=0)
     """Tokens in one micro-batch of a training forward; lower it when memory is short (the loss does not change).
     0: 2,048 on a CPU, where its caches decide, 16,384 on a GPU."""

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r1vl_core.config import Curate
-from r1vl_core.data.images import CheckedImage, ImageChecker, ImageLimits, ImageProblem, PictureError, digest_pixels, open_image
+from r1vl_core.data.image_checker import ImageChecker, ImageMemory
+from r1vl_core.data.images import CheckedImage, ImageLimits, ImageProblem, PictureError, digest_pixels, open_image
+from r1vl_core.data.shards import MapShards
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
 from r1vl_core.reasoning import paths
 from r1vl_core.records import BenchmarkRow, Question, RawRecord, Rejected
@@ -108,11 +110,18 @@ class Checks:
 
 
 def curate(
-    records: Iterable[RawRecord], checks: Checks, *, num_workers: int = 1, on_progress: Callable[[int], None] | None = None
+    records: Iterable[RawRecord],
+    checks: Checks,
+    *,
+    num_workers: int = 1,
+    memory: ImageMemory | None = None,
+    map_shards: MapShards | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Curated:
-    """Judge every record. `num_workers` processes decode pictures; `on_progress` gets the records judged so far now and then."""
+    """Judge every record. `num_workers` processes, or `map_shards`, decode the pictures that `memory` does not know; `on_progress` gets
+    the records judged so far now and then."""
     curated = Curated([], [])
-    for outcome in judge(records, checks, num_workers=num_workers):
+    for outcome in judge(records, checks, num_workers=num_workers, memory=memory, map_shards=map_shards):
         if isinstance(outcome, Question):
             curated.questions.append(outcome)
         else:
@@ -122,13 +131,21 @@ def curate(
     return curated
 
 
-def judge(records: Iterable[RawRecord], checks: Checks, *, num_workers: int = 1) -> Iterator[Question | Rejected]:
+def judge(
+    records: Iterable[RawRecord],
+    checks: Checks,
+    *,
+    num_workers: int = 1,
+    memory: ImageMemory | None = None,
+    map_shards: MapShards | None = None,
+) -> Iterator[Question | Rejected]:
     """One outcome for each record, in order; memory holds one batch of records and the ids accepted so far."""
     settings = checks.settings
     leaked = {(item.text, item.pixel_sha256) for item in checks.held_out} if settings.contamination else set()
     accepted: dict[str, str] = {}  # a question's id to where it was read
     iterator = iter(records)
-    with ImageChecker(ImageLimits(settings.min_image_side, settings.max_image_pixels), num_workers) as checker:
+    limits = ImageLimits(settings.min_image_side, settings.max_image_pixels)
+    with ImageChecker(limits, num_workers, memory=memory, map_shards=map_shards) as checker:
         while batch := list(islice(iterator, _BATCH_RECORDS)):
             judged = [_judge_text(record) for record in batch]
             images = _check_images(checker, checks.image_roots, [one for one in judged if isinstance(one, _Candidate)])

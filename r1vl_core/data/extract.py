@@ -7,7 +7,7 @@ language model would add (paper, section 3) is other words for the same thing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -15,7 +15,7 @@ from itertools import pairwise
 from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
 from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
 from r1vl_core.reasoning.normal_form import NormalText, normalise
-from r1vl_core.reasoning.paths import ReasoningPath
+from r1vl_core.reasoning.paths import ReasoningPath, parse
 from r1vl_core.reasoning.spellings import word_set
 from r1vl_core.reasoning.units import UNITS
 
@@ -68,6 +68,11 @@ def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[st
             kept.append((position, said.forms()))
             seen.append(said)
     return tuple(forms for _, forms in sorted(kept))
+
+
+def extract_each(reference_paths: Sequence[str], max_key_steps: int) -> list[tuple[tuple[str, ...], ...]]:
+    """The key steps of each of these reference paths: one shard of many."""
+    return [extract_key_steps(parse(path), max_key_steps) for path in reference_paths]
 
 
 class _Spelled:

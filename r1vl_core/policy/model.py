@@ -7,12 +7,14 @@ processor by its PIL backend, so that tokens and pixels are the same with and wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
@@ -180,7 +182,7 @@ def load_policy(
         _check_loading(name, loading)
         model = model.to(device).eval()
     else:
-        with torch.device("meta"):
+        with torch.device("meta"), _naming(name, AutoConfig):
             model = AutoModelForImageTextToText.from_config(config)
     tokenizer = _load_part(AutoTokenizer, name)
     image_processor = _load_part(AutoImageProcessor, name, backend="pil")
@@ -197,10 +199,21 @@ def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str
     return Policy(model, tokenizer, image_processor, prompt, max_pixels, end_token_ids, _forbidden(model, end_token_ids), int(pad))
 
 
+_LOAD_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, SafetensorError, StrictDataclassError)
+"""What transformers raises over the files of a damaged checkpoint, found by damaging them."""
+
+
 def _load_part(auto_class: Any, name: str, **kwargs: Any) -> Any:
-    try:
+    with _naming(name, auto_class):
         return auto_class.from_pretrained(name, trust_remote_code=False, **kwargs)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+
+
+@contextmanager
+def _naming(name: str, auto_class: Any) -> Iterator[None]:
+    """Say of what goes wrong which checkpoint it is, and which part of it."""
+    try:
+        yield
+    except _LOAD_ERRORS as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"checkpoint {name}: {_PARTS[auto_class]} cannot be loaded: {reason}; copy or download it anew") from error
 

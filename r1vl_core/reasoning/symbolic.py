@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Outcome = Literal["equal", "different", "timeout", "error"]
+Failure = Literal["timeout", "error"]
 
 LIMIT_S = 2.0
 """Seconds of CPU time one comparison may take: the same verdict on a busy machine as on an idle one."""
@@ -54,14 +55,21 @@ class SymbolicPool:
 
     def compare(self, answer: str, gold: str) -> Outcome:
         """Compare two expressions; waits for a free worker. Never raises for any text."""
-        with self._free:
-            worker = self._take()
-            outcome: Outcome = "error" if worker is None else worker.compare(answer, gold, self.limit_s)
-            if worker is not None:
-                self._give(worker, keep=outcome in ("equal", "different"))
+        reply = self.ask({"task": "equal", "answer": answer, "gold": gold})
+        outcome: Outcome = reply if isinstance(reply, str) else "equal" if reply["equal"] else "different"
         with self._lock:
             self.counts[outcome] += 1
         return outcome
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any] | Failure:
+        """A worker's reply to any request (see `symbolic_worker`), or how it failed; waits for a free worker."""
+        with self._free:
+            worker = self._take()
+            if worker is None:
+                return "error"
+            reply = worker.ask(request, self.limit_s)
+            self._give(worker, keep=not isinstance(reply, str))
+        return reply
 
     def close(self) -> None:
         """End every idle worker and wait for it; a later comparison starts new ones."""
@@ -132,17 +140,17 @@ class _Worker:
         self.ready = self.ready or self.receive(START_LIMIT_S) is not None
         return self.ready
 
-    def compare(self, answer: str, gold: str, limit_s: float) -> Outcome:
+    def ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any] | Failure:
         assert self.process.stdin is not None
-        request = json.dumps({"answer": answer, "gold": gold, "limit_s": limit_s, "patience_s": PATIENCE * limit_s})
+        line = json.dumps({**request, "limit_s": limit_s, "patience_s": PATIENCE * limit_s})
         try:
-            self.process.stdin.write(request.encode("ascii") + b"\n")
+            self.process.stdin.write(line.encode("ascii") + b"\n")
         except OSError:  # it died while idle
             return "error"
         deadline = time.monotonic() + PATIENCE * limit_s
         reply = self.receive(deadline - time.monotonic())
         if reply is not None:
-            return "equal" if reply["equal"] else "different"
+            return reply
         self.process.kill()  # nothing for a worker that ended by its own alarm: its exit status stays
         alarm = self.process.wait() in (-signal.SIGPROF, -signal.SIGALRM)
         return "timeout" if alarm or time.monotonic() >= deadline else "error"
@@ -207,6 +215,29 @@ def symbolically_equal(answer: str, gold: str) -> Outcome:
         return _decided(answer, gold)
     except _UndecidedError as undecided:
         return undecided.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """Two LaTeX expressions as sympy prints them, None for one it cannot read, and whether it finds them less than 1e-6 apart.
+
+    >>> Printed("1/2", "0.5", True).close
+    True
+    """
+
+    answer: str | None
+    gold: str | None
+    close: bool
+
+
+def printed(answer: str, gold: str) -> Printed | Failure:
+    """What latex2sympy2_extended makes of two LaTeX texts; nothing is evaluated. Never raises for any text.
+
+    >>> printed("\\\\boxed{32}", "\\\\frac{64}{2}")
+    Printed(answer='32', gold='32', close=True)
+    """
+    reply = pool().ask({"task": "print", "answer": answer, "gold": gold})
+    return reply if isinstance(reply, str) else Printed(reply["answer"], reply["gold"], reply["close"])
 
 
 class _UndecidedError(Exception):

@@ -13,7 +13,8 @@ import resource
 import select
 import signal
 import sys
-from typing import IO
+from functools import lru_cache
+from typing import IO, Any
 
 MEMORY_LIMIT = 4 * 2**30  # bytes of address space; a tower of powers asks for more than any machine has
 
@@ -34,7 +35,10 @@ def main() -> None:
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
-    """Answer every request line `{"answer": …, "gold": …, "limit_s": …, "patience_s": …}` with `{"equal": bool}`."""
+    """Answer every request line `{"task": "equal" or "print", "answer": …, "gold": …, "limit_s": …, "patience_s": …}`.
+
+    The replies: `{"equal": bool}`, and `{"answer": text or null, "gold": text or null, "close": bool}`.
+    """
     parent = os.getppid()
     while True:
         while not select.select([requests], [], [], 5.0)[0]:
@@ -47,7 +51,9 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         # CPU time decides, so that a busy machine does not change a verdict; the wall clock only catches what uses no CPU.
         signal.setitimer(signal.ITIMER_PROF, request["limit_s"])
         signal.setitimer(signal.ITIMER_REAL, request["patience_s"])
-        reply = {"equal": equal(request["answer"], request["gold"])}  # what raises here ends us; the parent sees it and counts an error
+        pair = request["answer"], request["gold"]
+        # what raises here ends us; the parent sees it and counts an error
+        reply = {"equal": equal(*pair)} if request["task"] == "equal" else print_both(*pair)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps(reply), file=answers, flush=True)
@@ -61,6 +67,35 @@ def equal(answer: str, gold: str) -> bool:
     wanted = parse(gold, extraction_config=config, fallback_mode="no_fallback", parsing_timeout=None)
     given = parse(answer, extraction_config=config, fallback_mode="no_fallback", parsing_timeout=None)
     return bool(wanted and given and verify(wanted, given, timeout_seconds=None))
+
+
+def print_both(answer: str, gold: str) -> dict[str, Any]:
+    """Both expressions as sympy prints them, None where it cannot read one, and whether they are less than a millionth apart."""
+    wanted = read(gold)
+    # A gold answer with names or functions has no value, whatever the answer is: the costly half need not be read then.
+    given = read(answer) if wanted is not None else None
+    if wanted is None or given is None:
+        return {"answer": None, "gold": None, "close": False}
+    return {"answer": str(given), "gold": str(wanted), "close": are_close(given, wanted)}
+
+
+@lru_cache(maxsize=1024)
+def read(latex: str) -> Any:
+    """The sympy expression of a LaTeX text, None when there is none."""
+    from latex2sympy2_extended import latex2sympy
+
+    try:
+        return latex2sympy(latex)
+    except Exception:  # noqa: BLE001 - the parser raises Exception itself, and any of sympy's own
+        return None
+
+
+def are_close(one: Any, other: Any) -> bool:
+    """Are two sympy objects numbers less than a millionth apart?"""
+    try:
+        return not one.free_symbols and not other.free_symbols and bool(abs(one - other) < 1e-6)
+    except Exception:  # noqa: BLE001 - sets, lists and relations have no difference, and say so in many ways
+        return False
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from flows import servers
 from flows.doctor import examine
 from flows.processes import find
+from flows.submitting import cancel, watch
 
 pytestmark = pytest.mark.timeout(600)  # real servers start slowly where other work keeps the processors busy
 
@@ -55,3 +56,12 @@ def test_what_a_killed_server_left_is_ended_by_up_down_and_doctor(root: Path) ->
     assert servers.down(root) == ["prefect", "what a killed mlflow left"]
     assert not psutil.wait_procs(left, timeout=10)[1]
     assert servers.down(root) == []
+
+
+def test_runs_are_asked_for_although_mlflow_was_killed(root: Path) -> None:
+    kill_mlflow(root)
+    for ask in (watch, cancel):
+        with pytest.raises(ValueError, match="no run yet"):
+            ask(root, None)
+    (unseen,) = examine(root, mend=True, deep=False).unseen
+    assert unseen.startswith("MLflow does not answer")

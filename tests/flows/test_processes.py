@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -63,6 +65,13 @@ def test_signals_a_shell_ignores_reach_what_we_start(tmp_path: Path) -> None:
 def test_a_process_that_dies_while_starting_is_named_with_its_log(tmp_path: Path) -> None:
     recorded = python("raise SystemExit('no database')", tmp_path, "mlflow")
     with pytest.raises(DidNotStart, match=r"mlflow ended while starting: no database.*mlflow\.log"):
+        wait_for(recorded, lambda: False, 20)
+
+
+def test_a_full_disk_is_named_where_the_log_could_not_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = python("raise SystemExit(1)", tmp_path, name="prefect")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(DidNotStart, match=rf"no space left on the disk of {tmp_path} \(4 KiB\); free some space"):
         wait_for(recorded, lambda: False, 20)
 
 

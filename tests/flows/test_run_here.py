@@ -64,6 +64,23 @@ def test_an_interrupted_run_ends_as_cancelled_and_takes_its_servers_and_its_trai
     assert servers.down(tmp_path) == []
 
 
+def test_a_run_whose_prefect_server_is_killed_ends_with_a_line_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")  # else it asks for minutes
+    run, told = begin(tmp_path, *SMALL)
+    wait_until(lambda: training(tmp_path))
+    server = servers.read_services(tmp_path).find("prefect")
+    assert server is not None
+    process = find(server)
+    assert process is not None
+    for each in [process, *process.children(recursive=True)]:
+        each.kill()
+    assert run.wait(timeout=240) == 1, told.read_text()
+    last = told.read_text().splitlines()[-1]
+    assert last.startswith("r1vl: the Prefect server at ")
+    assert last.endswith("what was finished is kept, so run the same again")
+    assert servers.down(tmp_path) == []
+
+
 def test_a_run_without_a_worker_is_seen_waited_for_and_cancelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = (*SMALL, "--set", "warmup.num_epochs=500")
     first, told = begin(tmp_path, *long)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from r1vl_core.evaluation.benchmarks.spreadsheet import MISSING
 from r1vl_core.reasoning.answers import check_gold
 from r1vl_core.records import BenchmarkRow
 
@@ -79,6 +80,33 @@ def read_cells(path: Path, required: Sequence[str] = ("index", "image")) -> Iter
         yield cells
 
 
+def read_texts(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yield every row's cells in file order, in one pass that holds no picture: an image cell is cut to 64 characters.
+
+    For scoring: pictures are not decoded, but a reference to a row that holds none is an error, raised after the last row. A file that
+    has only `image_path` is fine. Raises ValueError naming the file, the row and the column of what is malformed.
+    """
+    seen: dict[str, int] = {}
+    held: set[str] = set()
+    references: list[tuple[int, str, str]] = []
+    for number, cells in enumerate(_rows(path, ("index", *required), one_of=("image", "image_path")), start=1):
+        index, image = cells["index"], cells.get("image", "")
+        if not index:
+            raise ValueError(f"{path}: row {number}, column 'index': empty; every row needs one")
+        if index in seen:
+            raise ValueError(f"{path}: row {number}, column 'index': {index!r:.80} is also the index of row {seen[index]}")
+        seen[index] = number
+        if len(image) > LONGEST_REFERENCE:
+            held.add(index)
+            cells["image"] = image[:LONGEST_REFERENCE]
+        elif _is_reference(image) and image not in MISSING:
+            references.append((number, index, image))
+        yield cells
+    for number, index, image in references:
+        if image not in held:
+            raise ValueError(f"{path}: row {number} (index {index!r:.80}), column 'image': refers to row {image!r}, which holds no picture")
+
+
 def write_tsv(path: Path, rows: Iterable[BenchmarkRow], choice_letters: Sequence[str] = "ABCD") -> int:
     """Write rows in the toolkit's form, every cell quoted, and return their number; a free-form row's choice cells are empty.
 
@@ -98,13 +126,13 @@ def write_tsv(path: Path, rows: Iterable[BenchmarkRow], choice_letters: Sequence
     return len(seen)
 
 
-def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
+def _rows(path: Path, required: Sequence[str], one_of: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     csv.field_size_limit(_LONGEST_CELL)
     number = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter="\t", strict=True)
-            header = _checked_header(path, next(lines, []), required)
+            header = _checked_header(path, next(lines, []), required, one_of)
             for cells in lines:
                 if not cells:
                     continue
@@ -124,7 +152,7 @@ def _rows(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
         raise ValueError(f"{path}: row {number + 1} or later: not UTF-8: {error.reason}; save the file as UTF-8") from None
 
 
-def _checked_header(path: Path, header: list[str], required: Sequence[str]) -> list[str]:
+def _checked_header(path: Path, header: list[str], required: Sequence[str], one_of: Sequence[str]) -> list[str]:
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise ValueError(f"{path}: column {doubled[0]!r} occurs more than once")
@@ -133,6 +161,10 @@ def _checked_header(path: Path, header: list[str], required: Sequence[str]) -> l
             found = ", ".join(header[:12]) or "an empty file"
             needed = ", ".join(required)
             raise ValueError(f"{path}: no column {name!r} in its header line; it needs {needed}, separated by tabs; found {found:.200}")
+    if one_of and not set(one_of).intersection(header):
+        raise ValueError(
+            f"{path}: no column {' or '.join(map(repr, one_of))} in its header line; pictures are needed, or their files' names"
+        )
     return header
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from r1vl_core.data.image_checker import ImageChecker
 from r1vl_core.data.images import (
     CheckedImage,
-    ImageChecker,
     ImageLimits,
     ImageProblem,
     PictureError,
@@ -26,6 +26,7 @@ from r1vl_core.data.images import (
     find_image,
     load_image,
 )
+from r1vl_core.data.perceptual import perceptual_hash
 from tests.core.data.samples import Folder, bomb_png, encoded, picture
 
 LIMITS = ImageLimits(min_side=28, max_pixels=1_000_000)
@@ -43,7 +44,8 @@ def problem(folder: Folder, relative: str) -> str:
 def test_a_good_picture(folder: Folder) -> None:
     data = encoded(picture(size=(40, 30)))
     checked = check_image(folder.images, folder.picture("sub/a b.png", data), LIMITS)
-    assert checked == CheckedImage("sub/a b.png", 40, 30, hashlib.sha256(data).hexdigest(), digest_pixels(picture(size=(40, 30))))
+    image = picture(size=(40, 30))
+    assert checked == CheckedImage("sub/a b.png", 40, 30, hashlib.sha256(data).hexdigest(), digest_pixels(image), perceptual_hash(image))
 
 
 def test_paths_that_leave_the_folder(folder: Folder, tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_load_image(folder: Folder) -> None:
 
 def test_a_pool_gives_the_same_in_the_same_order(folder: Folder) -> None:
     names = [folder.picture(f"{i}.png", PNG[:50] if i % 7 == 3 else None, seed=i) for i in range(40)]
-    pictures = [(folder.images, name) for name in names * (ImageChecker.MIN_BATCH // len(names) + 1)]
+    pictures = [(folder.images, name) for name in names * (ImageChecker.SHARD // len(names) + 1)]
     with ImageChecker(LIMITS, num_workers=1) as checker:
         alone = checker.check(pictures)
     with ImageChecker(LIMITS, num_workers=2) as checker:

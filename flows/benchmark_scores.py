@@ -1,0 +1,115 @@
+"""`r1vl score`: existing responses to a benchmark's rows, scored without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from r1vl_core.data.strict_json import json_lines
+from r1vl_core.evaluation.benchmarks.rulings import Profile
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, read_benchmark, score
+
+
+def print_score(benchmark: str, data: Path, responses: Path, profile: Profile, *, as_json: bool, rows: Path | None) -> None:
+    """Score the responses, write the rows' verdicts where asked for, and print the result.
+
+    Raises ValueError naming the file, the row or line, and the cure.
+    """
+    file = read_benchmark(benchmark, data)
+    scored = score(file, read_responses(responses, file), profile)
+    if rows is not None:
+        write_rows(rows, scored)
+    if as_json:
+        print(json.dumps(as_plain(scored)))
+        return
+    print("\n".join(_lines(scored)))
+
+
+def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
+    """Responses by the index of their row, as the benchmark file spells it; those to rows without a picture are left out.
+
+    Raises ValueError naming the line of what is no response, of a response to no row, and of the second response to one.
+    """
+    found: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for place, record in _records(path):
+        try:
+            given, text = _response(record)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+        index = file.index_of(given)
+        if index is None:
+            raise ValueError(
+                f"{place}: no row with the index {given!r:.80} in {file.path}; correct the index or give the file it belongs to"
+            )
+        if index in places:
+            raise ValueError(f"{place}: row {given!r:.80} has a response in {places[index].rpartition(', ')[2]} already; keep one")
+        places[index] = place
+        if index in file.rows:
+            found[index] = text
+    return found
+
+
+def write_rows(path: Path, scored: Scored) -> None:
+    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by. Raises ValueError when it cannot."""
+    try:
+        with path.open("w", encoding="utf-8") as out:
+            for index, ruling in scored.rulings.items():
+                row = {"index": index, "extracted": ruling.extracted, "correct": ruling.correct, "rule": ruling.rule}
+                print(json.dumps({**row, "decided_by": ruling.decided_by}), file=out)
+    except OSError as error:
+        raise ValueError(f"--rows {path}: {error.strerror or error}; give a file in a folder that is there") from None
+
+
+def as_plain(scored: Scored) -> dict[str, Any]:
+    """The JSON object of a score; `num_missing` rows of the file have no response, and the result is partial unless it is 0."""
+    return {
+        "benchmark": scored.benchmark,
+        "profile": scored.profile,
+        "num_rows": len(scored.rulings),
+        "column": scored.column,
+        "unresolved": scored.num_unresolved,
+        "tables": scored.tables,
+        "num_missing": scored.num_missing,
+    }
+
+
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        with path.open("rb") as lines:
+            yield from json_lines(lines, str(path))
+    except OSError as error:
+        raise ValueError(f"responses {path}: {error.strerror or error}; give a file of JSON lines") from None
+
+
+def _response(record: Any) -> tuple[str | int, str]:
+    if not isinstance(record, dict):
+        raise ValueError('no object; write {"index": …, "response": …}')
+    for name in ("index", "response"):
+        if name not in record:
+            raise ValueError(f"no field {name!r}; add it")
+    index, text = record["index"], record["response"]
+    if isinstance(index, bool) or not isinstance(index, str | int):
+        raise ValueError(f"index is {json.dumps(index):.40}; write a text or a whole number")
+    if not isinstance(text, str):
+        raise ValueError(f"response is {json.dumps(text):.40}; write a text, empty when there is no answer")
+    return index, text
+
+
+def _lines(scored: Scored) -> Iterator[str]:
+    num = len(scored.rulings)
+    missing = f", PARTIAL: {scored.num_missing} rows of the file have no response" if scored.num_missing else ""
+    yield f"{scored.benchmark}, {scored.profile}: {scored.column:.4f} on {num} rows{missing}"
+    yield f"decided by no rule, and counted as wrong: {scored.num_unresolved} ({scored.num_unresolved / num:.1%})"
+    yield from _table(scored.tables, "")
+
+
+def _table(table: dict[str, Any], indent: str) -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}"
+            yield from _table(value, indent + "  ")
+        else:
+            yield f"{indent}{name:<{max(1, 44 - len(indent))}} {value:9.4f}"
