@@ -29,6 +29,7 @@ REVISION = 3
 DATABASE = "key_steps.duckdb"
 SHARD = 4096
 """Questions handed to a worker at a time, about a second of its work."""
+
 TEACHER = "teacher.duckdb"
 """The teacher's calls, what fell of its answers, and where it failed; only there when one was asked."""
 
