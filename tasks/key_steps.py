@@ -14,12 +14,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from r1vl_core.config import KeySteps, Preset
+from r1vl_core.config import Preset
 from r1vl_core.data import database
-from r1vl_core.data.extract import extract_each, extract_key_steps
+from r1vl_core.data.extract import extract_each
 from r1vl_core.data.given import given_for, read_given, standing
 from r1vl_core.data.shards import cut
-from r1vl_core.reasoning.paths import parse
 from r1vl_core.records import Question, Rejected
 from tasks import curate
 from tasks.inputs import Inputs
@@ -126,16 +125,9 @@ def _by_rules(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
     with job.engine(job.runtime) as map_shards:
         shards = map_shards(extract, cut([question.reference_path for question in questions], SHARD))
-        return [_by_the_rules(key_steps) for shard in shards for key_steps in shard]
-
-
-def by_rules(question: Question, dials: KeySteps) -> Extracted:
-    """A question's key steps by the offline rules."""
-    return _by_the_rules(extract_key_steps(parse(question.reference_path), dials.max_key_steps))
-
-
-def _by_the_rules(key_steps: tuple[tuple[str, ...], ...]) -> Extracted:
-    return Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", "the steps hold no equation, quantity or named thing")
+        found = [key_steps for shard in shards for key_steps in shard]
+    detail = "the steps hold no equation, quantity or named thing"
+    return [Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", detail) for key_steps in found]
 
 
 def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
@@ -146,14 +138,11 @@ def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     dials = job.preset.key_steps
     with writing(job.out / TEACHER, teacher_of(job.preset)) as log:
         lessons = teach_in_stage(job, questions, log)
-    extracted = []
-    for question, lesson in zip(questions, lessons, strict=True):
-        if lesson.key_steps:
-            extracted.append(Extracted(lesson.key_steps, "teacher"))
-        elif dials.fallback == "rules":
-            extracted.append(by_rules(question, dials))
-        else:
-            extracted.append(Extracted((), "teacher", f"teacher_{lesson.reason}", lesson.detail))
+    extracted = [Extracted(lesson.key_steps, "teacher", lesson.reason and f"teacher_{lesson.reason}", lesson.detail) for lesson in lessons]
+    failed = [place for place, lesson in enumerate(lessons) if lesson.reason]
+    if failed and dials.fallback == "rules":
+        for place, found in zip(failed, _by_rules(job, [questions[place] for place in failed]), strict=True):
+            extracted[place] = found
     failures = Counter(lesson.reason for lesson in lessons if lesson.reason)
     told = ", ".join(f"{reason} {number}" for reason, number in failures.most_common()) or "none"
     job.log(f"{len(lessons)} questions asked of {teacher_of(job.preset).model}; failed: {told} (fallback: {dials.fallback})")
