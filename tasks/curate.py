@@ -2,90 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from r1vl_core.config import Preset
+from r1vl_core.config import Preset, Source
 from r1vl_core.data import curate, database
-from r1vl_core.data.readers import read_records
-from r1vl_core.data.set_aside import set_aside
+from r1vl_core.data.set_aside import Lots
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
-from r1vl_core.records import Question, RawRecord, Rejected, asked
+from r1vl_core.records import Question, Rejected, asked
 from tasks.checkpoints import digest_checkpoint, find_checkpoint
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import heldout_file, image_roots, sources
 
-REVISION = 2
+REVISION = 3
 DATABASE = "curated.duckdb"
 VALIDATION = "validation.duckdb"
 """Questions set aside, where there are any; handed on by the stages between curation and StepGRPO."""
+
+_FIRST_PROGRESS = 500
 
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """What is read, by content; what counts tokens; what a record must fulfil."""
     settings: dict[str, Any] = {
-        **preset.curate.identity(),
+        **preset.curate.identity("contamination_data"),
         "max_pixels": preset.max_pixels,
         "model": digest_checkpoint(preset, inputs),
-        "sources": [
-            {"name": source.name, "licence": source.licence, "file": inputs.file(source.path), "images": inputs.folder(source.images)}
-            for source in preset.sources
-        ],
+        "sources": [_source(source, inputs) for source in preset.sources],
     }
     if preset.evaluate.data is not None and preset.curate.contamination:
         settings["heldout"] = inputs.file(preset.evaluate.data)
+    if preset.curate.contamination_data and preset.curate.contamination:
+        settings["contamination_data"] = [inputs.file(file) for file in preset.curate.contamination_data]
     return Recipe("curate", REVISION, settings, inputs, prompts_of(preset))
 
 
 def build(job: Build) -> Mapping[str, Any]:
-    """Read, check, store."""
+    """Read, check, store; in bounded memory."""
+    files = sources(job.preset, job.inputs)
+    tally = _Tally(job.log)
+    outcomes = tally.counted(curate.curate(files, _checks(job), num_workers=job.runtime.num_workers))
+    content = _store(job, outcomes, files)
+    counts = database.counts(job.out / DATABASE)
+    num_validation = tally.num_questions - counts.num_accepted
+    assert counts.num_read + num_validation == tally.num_read, (counts, tally.num_read)
+    reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected_by_reason.items()) or "none"
+    aside = f" and {num_validation} set aside" if num_validation else ""
+    job.log(f"{tally.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
+    return {
+        "content": content,
+        "metrics": {
+            "num_records": tally.num_read,
+            "num_questions": counts.num_accepted,
+            "num_rejected": counts.num_rejected,
+            **({"num_validation": num_validation} if num_validation else {}),
+            **{f"rejected_{reason}": number for reason, number in counts.rejected_by_reason.items()},
+        },
+    }
+
+
+def _checks(job: Build) -> curate.Checks:
     from r1vl_core.policy.model import load_policy  # torch is imported only where a stage is really built
 
     preset, settings = job.preset, job.preset.curate
     policy = load_policy(find_checkpoint(preset), prompt=preset.prompt, max_pixels=preset.max_pixels, weights=False)
-    files = sources(preset, job.inputs)
-    heldout = read_tsv(heldout_file(preset, job.inputs)) if settings.contamination else ()
 
     def count_prompt_tokens(question: Question, width: int, height: int) -> int:
         return policy.count_prompt_tokens(asked(question.text, question.choices), width, height)
 
-    def records() -> Iterator[RawRecord]:
-        for source in files:
-            yield from read_records(source)
+    held_out = [
+        item for file, name in _held_out_files(job) for item in curate.held_out_questions(read_tsv(file), settings.max_image_pixels, name)
+    ]
+    roots = image_roots(preset, job.inputs)
+    return curate.Checks(settings, roots, count_prompt_tokens, policy.count_path_tokens, held_out, policy.tokenizer_json)
 
-    checks = curate.Checks(
-        settings,
-        image_roots(preset, job.inputs),
-        count_prompt_tokens,
-        policy.count_path_tokens,
-        curate.held_out_questions(heldout, settings.max_image_pixels),
-    )
-    found = curate.curate(records(), checks, num_workers=job.runtime.num_workers, on_progress=lambda done: job.log(f"{done} records read"))
-    if not found.questions:
-        raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected)}")
-    path = job.out / DATABASE
-    questions, validation = set_aside(found.questions, settings.eval_questions)
-    database.write_curated(path, questions, found.rejected, files)
-    content = {DATABASE: database.content_digest(path)}
-    if validation:
-        database.write_curated(job.out / VALIDATION, validation, (), files)
-        content[VALIDATION] = database.content_digest(job.out / VALIDATION)
-    counts = database.counts(path)
-    reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected_by_reason.items()) or "none"
-    aside = f" and {len(validation)} set aside" if validation else ""
-    job.log(f"{found.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
-    return {
-        "content": content,
-        "metrics": {
-            "num_records": found.num_read,
-            "num_questions": counts.num_accepted,
-            "num_rejected": counts.num_rejected,
-            **({"num_validation": len(validation)} if validation else {}),
-            **{f"rejected_{reason}": number for reason, number in counts.rejected_by_reason.items()},
-        },
-    }
+
+def _held_out_files(job: Build) -> list[tuple[Path, str]]:
+    """Evaluation files that must stay unseen, each with what it is called in a reject."""
+    settings = job.preset.curate
+    if not settings.contamination:
+        return []
+    return [(heldout_file(job.preset, job.inputs), "the held-out set"), *((file, file.name) for file in settings.contamination_data)]
+
+
+def _store(job: Build, outcomes: Iterable[Question | Rejected], files: Sequence[Source]) -> dict[str, str]:
+    """Write the database, or both where questions are set aside; their content digests by file name."""
+    path, aside = job.out / DATABASE, job.out / VALIDATION
+    count = job.preset.curate.eval_questions
+    if not count:
+        database.write_curated(path, outcomes, files)
+        return {DATABASE: database.content_digest(path)}
+    # Which are set aside is known when all have been seen.
+    lots = Lots(count)
+    staged = job.out / "staged.duckdb"
+    database.write_curated(staged, lots.seen(outcomes), files)
+    drawn = lots.drawn()
+    rows = database.iterate(staged)
+    database.write_curated(path, (row for row in rows if isinstance(row, Rejected) or row.id not in drawn), files)
+    rows = database.iterate(staged)
+    database.write_curated(aside, (row for row in rows if isinstance(row, Question) and row.id in drawn), files)
+    staged.unlink()
+    return {file.name: database.content_digest(file) for file in (path, aside)}
+
+
+class _Tally:
+    """Counts outcomes as they pass, and says now and then how far it is."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._first: Rejected | None = None
+        self.num_read = self.num_questions = 0
+
+    def counted(self, outcomes: Iterable[Question | Rejected]) -> Iterator[Question | Rejected]:
+        """The same outcomes. Raises ValueError at their end when no question was among them."""
+        next_line = _FIRST_PROGRESS
+        for outcome in outcomes:
+            self.num_read += 1
+            if isinstance(outcome, Question):
+                self.num_questions += 1
+            elif self._first is None:
+                self._first = outcome
+            if self.num_read == next_line:
+                self._log(f"{self.num_read} records read")
+                next_line += max(_FIRST_PROGRESS, 10 ** (len(str(self.num_read)) - 1))
+            yield outcome
+        if not self.num_questions:
+            raise ValueError(f"none of {self.num_read} records became a question; {self._first_reject()}")
+
+    def _first_reject(self) -> str:
+        first = self._first
+        if first is None:
+            return "the sources are empty"
+        return f"the first, row {first.row} of {first.source}, is rejected as {first.reason}: {first.detail}"
+
+
+def _source(source: Source, inputs: Inputs) -> dict[str, Any]:
+    file = inputs.folder(source.path) if source.path.is_dir() else inputs.file(source.path)
+    found = {"name": source.name, "licence": source.licence, "file": file, "images": inputs.folder(source.images)}
+    # What came later counts only where it is not at its default (`Dials.identity`).
+    later = {"format": source.format, "weight": source.weight}
+    return {**found, **{name: value for name, value in later.items() if value != Source.model_fields[name].default}}
 
 
 def prompts_of(preset: Preset) -> dict[str, str]:
@@ -96,10 +155,3 @@ def prompts_of(preset: Preset) -> dict[str, str]:
 
 
 STAGE = Stage("curate", ("world",), recipe, build)
-
-
-def _first_reject(rejected: Sequence[Rejected]) -> str:
-    if not rejected:
-        return "the sources are empty"
-    first = rejected[0]
-    return f"the first, row {first.row} of {first.source}, is rejected as {first.reason}: {first.detail}"
