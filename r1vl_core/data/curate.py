@@ -17,9 +17,9 @@ from r1vl_core.config import Curate, Source
 from r1vl_core.data.images import CheckedImage, ImageChecker, ImageLimits, ImageProblem, decode_image, digest_pixels
 from r1vl_core.data.near_duplicates import HeldOut, HeldOutSet, Seen
 from r1vl_core.data.perceptual import perceptual_hash
-from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, identity_of, judge_record, judge_sources, reject
+from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_record, judge_sources, reject
 from r1vl_core.data.token_bounds import PathTokens
-from r1vl_core.data.wording import Wording, normalise, split_wording
+from r1vl_core.data.wording import normalise, split_wording
 from r1vl_core.records import BenchmarkRow, Question, RawRecord, Rejected
 
 REASONS = (
@@ -104,16 +104,12 @@ def held_out_questions(rows: Iterable[BenchmarkRow], max_pixels: int, file: str 
             image = decode_image(row.image, max_pixels)
         except ValueError as error:
             raise ValueError(f"held-out row {row.index!r}: {error}") from None
-        found.append(HeldOut(split_wording(row.question).text, digest_pixels(image), perceptual_hash(image), file))
+        found.append(HeldOut(normalise(split_wording(row.question).text), digest_pixels(image), perceptual_hash(image), file))
     return found
 
 
-def question_id(wording: Wording, pixel_sha256: str) -> str:
+def question_id(identity: str, pixel_sha256: str) -> str:
     """A question's id: 16 hex digits made of its normalised text, its choices and its picture's pixels, wherever they came from."""
-    return _question_id(identity_of(wording), pixel_sha256)
-
-
-def _question_id(identity: str, pixel_sha256: str) -> str:
     return hashlib.sha256(f'{identity}, "{pixel_sha256}"]'.encode()).hexdigest()[:16]
 
 
@@ -134,10 +130,22 @@ def _settle(batches: Iterable[Sequence[Judged]], checks: Checks, num_workers: in
     near = (settings.near_duplicates, settings.near_picture_bits)
     state = _State(HeldOutSet(checks.held_out if settings.contamination else (), *near, settings.contaminated_by), Seen(*near))
     with ImageChecker(ImageLimits(settings.min_image_side, settings.max_image_pixels), num_workers) as checker:
-        for batch in batches:
+        for batch in _joined(batches):
             images = _check_images(checker, checks.image_roots, [one for one in batch if isinstance(one, Candidate)])
             for one in batch:
                 yield one if isinstance(one, Rejected) else _judge_candidate(one, images[one.source, one.image], checks, state)
+
+
+def _joined(batches: Iterable[Sequence[Judged]]) -> Iterator[list[Judged]]:
+    """Batches large enough that a picture shown by many records is looked at once, and that processes share the pictures evenly."""
+    joined: list[Judged] = []
+    for batch in batches:
+        joined += batch
+        if len(joined) >= _BATCH_RECORDS:
+            yield joined
+            joined = []
+    if joined:
+        yield joined
 
 
 def _check_images(
@@ -152,7 +160,7 @@ def _judge_candidate(one: Candidate, image: CheckedImage | ImageProblem, checks:
     """The checks that need the picture, the tokenizer (nothing is ever cut to fit) and, last, the questions accepted before."""
     if isinstance(image, ImageProblem):
         return reject(one, image.reason, image.detail)
-    if what := state.held_out.find(one.text, one.sketch, image.pixel_sha256, image.phash):
+    if what := state.held_out.find(one.normalised, one.sketch, image.pixel_sha256, image.phash):
         return reject(one, "contaminated", what)
     question = _question(one, image)
     return _too_long(one, question, image, checks, state) or _repeated(one, image, question, checks, state) or question
@@ -190,16 +198,16 @@ def _repeated(one: Candidate, image: CheckedImage, question: Question, checks: C
     place = f"{one.source}, row {one.row}"
     if checks.settings.near_duplicates:
         rest = f"{question.choices} {normalise(question.answer)}"
-        if first := state.seen.find(one.text, one.sketch, image.phash, rest):
+        if first := state.seen.find(one.normalised, one.sketch, image.phash, rest):
             return reject(one, "near_duplicate", f"nearly the same question about nearly the same picture as {first}")
-        state.seen.add(one.text, one.sketch, image.phash, rest, place)
+        state.seen.add(one.normalised, one.sketch, image.phash, rest, place)
     state.accepted[question.id] = place
     return None
 
 
 def _question(one: Candidate, image: CheckedImage) -> Question:
     return Question(
-        id=_question_id(one.identity, image.pixel_sha256),
+        id=question_id(one.identity, image.pixel_sha256),
         source=one.source,
         image=image.path,
         image_sha256=image.file_sha256,

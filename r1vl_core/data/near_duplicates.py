@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from r1vl_core.data.near_texts import NearTexts, sketch
-from r1vl_core.data.wording import normalise
 
 _LONG_QUESTION_WORDS = 13
 """Words from which a question is told by its words alone, as in the usual tests for contaminated text; "What is x?" is everybody's."""
@@ -27,17 +26,17 @@ class Seen:
         self._hashes: list[array[int]] = []
         self._rest: list[list[tuple[str, str]]] = []
 
-    def find(self, text: str, hashes: bytes, phash: int, rest: str) -> str | None:
-        """The place of the first question that is nearly this one; `rest` spells choices and answer."""
-        for number in self._texts.near(text, hashes):
+    def find(self, text: str, sketched: bytes, phash: int, rest: str) -> str | None:
+        """The place of the first question that is nearly this one; `text` is normalised, `rest` spells choices and answer."""
+        for number in self._texts.near(text, sketched):
             for at in _near_pictures(self._hashes[number], phash, self._bits):
                 if self._rest[number][at][0] == rest:
                     return self._rest[number][at][1]
         return None
 
-    def add(self, text: str, hashes: bytes, phash: int, rest: str, place: str) -> None:
+    def add(self, text: str, sketched: bytes, phash: int, rest: str, place: str) -> None:
         """Remember an accepted question; `place` says where it was read."""
-        number = self._texts.add(text, hashes)
+        number = self._texts.add(text, sketched)
         if number == len(self._hashes):
             self._hashes.append(array("Q"))
             self._rest.append([])
@@ -47,10 +46,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A held-out question: its text, the digest of its picture's pixels, the picture's perceptual hash, and the file it stands in.
+    """A held-out question: its normalised text, the digest of its picture's pixels, the picture's perceptual hash, its file's name.
 
-    >>> HeldOut(text="How many?", pixel_sha256="ab").text
-    'How many?'
+    >>> HeldOut(text="how many?", pixel_sha256="ab").text
+    'how many?'
     """
 
     text: str
@@ -63,7 +62,7 @@ class HeldOutSet:
     """What no training question may repeat: question and picture, or (by `either`) one of them."""
 
     def __init__(self, items: Sequence[HeldOut], similarity: float, picture_bits: int, by: str) -> None:
-        self._exact = {(normalise(item.text), item.pixel_sha256): item.file for item in items}
+        self._exact = {(item.text, item.pixel_sha256): item.file for item in items}
         self._near = similarity > 0
         self._bits = picture_bits
         self._either = by == "either"
@@ -78,15 +77,15 @@ class HeldOutSet:
     def __len__(self) -> int:
         return len(self._items)
 
-    def find(self, text: str, hashes: bytes, pixel_sha256: str, phash: int) -> str | None:
-        """What is repeated, and of which file; None for a question that the held-out set does not hold."""
+    def find(self, text: str, sketched: bytes, pixel_sha256: str, phash: int) -> str | None:
+        """What is repeated, and of which file; None for a question (its text normalised) that the held-out set does not hold."""
         if not self._items:
             return None
-        if file := self._exact.get((normalise(text), pixel_sha256)):
+        if file := self._exact.get((text, pixel_sha256)):
             return f"{file} asks the same about the same picture"
         if self._either and (file := self._picture(pixel_sha256, phash)):
             return f"{file} has nearly the same picture"
-        same_text = [item for number in self._texts.near(text, hashes) for item in self._by_text[number]] if self._near else []
+        same_text = [item for number in self._texts.near(text, sketched) for item in self._by_text[number]] if self._near else []
         for item in same_text:
             if _distance(item.phash, phash) <= self._bits:
                 return f"{item.file} asks nearly the same about nearly the same picture"

@@ -43,8 +43,8 @@ class TextChecks:
 class Candidate(NamedTuple):
     """A record whose text passed: still to be held against its picture, the tokenizer and the other records.
 
-    `identity` spells what a question's id is made of, but for its picture; `sketch` is its text's MinHash; `is_short` says that its path
-    surely keeps the limit of tokens.
+    `normalised` is the text as it is compared, `sketch` finds texts near it; `identity` spells what a question's id is made of, but for
+    its picture; `is_short` says that its path surely keeps the limit of tokens.
     """
 
     source: str
@@ -56,6 +56,7 @@ class Candidate(NamedTuple):
     answer: str
     reference_path: str
     key_steps: tuple[tuple[str, ...], ...]
+    normalised: str
     identity: str
     sketch: bytes
     is_short: bool
@@ -161,7 +162,7 @@ def _language_problem(record: RawRecord, path: paths.ReasoningPath, wording: Wor
 
 
 def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChecks) -> Candidate:
-    path = record.assistant.strip()
+    path, normalised = record.assistant.strip(), normalise(wording.text)
     return Candidate(
         source=record.source,
         row=record.row,
@@ -172,13 +173,13 @@ def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChe
         answer=answer,
         reference_path=path,
         key_steps=record.key_steps,
-        identity=identity_of(wording),
-        sketch=sketch(wording.text) if checks.sketches else b"",
+        normalised=normalised,
+        identity=identity_of(normalised, wording.choices),
+        sketch=sketch(normalised) if checks.sketches else b"",
         is_short=not path or (checks.path_tokens is not None and checks.path_tokens.surely_fit(path)),
     )
 
 
-def identity_of(wording: Wording) -> str:
-    """What a question's id is made of, but for its picture: its normalised text and choices, as the beginning of a JSON list."""
-    choices = [[letter, normalise(text)] for letter, text in wording.choices]
-    return json.dumps([normalise(wording.text), choices], ensure_ascii=False)[:-1]
+def identity_of(normalised: str, choices: Sequence[tuple[str, str]]) -> str:
+    """What a question's id is made of, but for its picture: its normalised text and its choices, as the beginning of a JSON list."""
+    return json.dumps([normalised, [[letter, normalise(text)] for letter, text in choices]], ensure_ascii=False)[:-1]

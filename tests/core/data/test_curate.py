@@ -145,7 +145,7 @@ def test_contamination_needs_question_and_picture(folder: Folder) -> None:
     folder.picture("other.png", seed=9)
     row = BenchmarkRow("1", "What is the SUM?", (("A", "12"), ("B", "13")), "12", "add", encoded(picture(), "BMP"))
     held_out = held_out_questions([row], 10_000)
-    assert held_out == [HeldOut("What is the SUM?", digest_pixels(picture()), perceptual_hash(picture()), "the held-out set")]
+    assert held_out == [HeldOut("what is the sum?", digest_pixels(picture()), perceptual_hash(picture()), "the held-out set")]
     records = [
         record("What is the sum?"),
         record("What is the sum?\nChoices:\nA: 11\nB: 12"),
