@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
@@ -50,13 +50,13 @@ class Element:
 
 def read_array(file: TextIO) -> Iterator[Element]:
     """Elements of the one JSON array that the file holds. Broken text becomes elements with a problem; nothing is left out."""
-    return read_elements(Window(file), from_start=True, until_edge=False)
+    return read_elements(Window(file), from_start=True, may_stop=lambda: False)
 
 
-def read_elements(window: Window, *, from_start: bool, until_edge: bool) -> Iterator[Element]:
+def read_elements(window: Window, *, from_start: bool, may_stop: Callable[[], bool]) -> Iterator[Element]:
     """As `read_array`, from the array's bracket on (`from_start`) or from the place of an element.
 
-    With `until_edge` it ends when it has stepped over a comma and finds that nothing else is in the window.
+    It ends early if, when it has stepped over a comma behind a whole record, nothing else is in the window and `may_stop` says so.
     """
     if from_start:
         window.expect("[")
@@ -72,7 +72,7 @@ def read_elements(window: Window, *, from_start: bool, until_edge: bool) -> Iter
             if not needs_comma:
                 yield Element(",", problem="a comma without a record before it")
             window.expect(",")
-            if needs_comma and until_edge and window.is_used_up():
+            if needs_comma and window.is_used_up() and may_stop():
                 return
             needs_comma = False
             continue

@@ -91,15 +91,15 @@ class Mended:
 
     def __init__(self, parts: Iterable[Slice]) -> None:
         self._parts = iter(parts)
+        self._is_at_end = False
         self.num_taken = 0
         self.wants_more = False
 
     def __iter__(self) -> Iterator[Element]:
         first = next(self._parts)
         window = json_stream.Window(self)
-        window.text = _text(first)
-        self.num_taken = 1
-        return json_stream.read_elements(window, from_start=first.is_first, until_edge=True)
+        window.text = self._taken(first)
+        return json_stream.read_elements(window, from_start=first.is_first, may_stop=lambda: not self._is_at_end)
 
     def read(self, num_chars: int, /) -> str:
         """The next slice, whole, as if it were so many characters of a file; "" at the end."""
@@ -107,7 +107,11 @@ class Mended:
         if part is None:
             self.wants_more = True
             return ""
+        return self._taken(part)
+
+    def _taken(self, part: Slice) -> str:
         self.num_taken += 1
+        self._is_at_end = part.is_last
         return _text(part)
 
 
