@@ -5,7 +5,7 @@
 
 `size` measures the whole of curation but for pictures, of which there are 64; `datasets` measures the part that Hugging Face `datasets`
 can do as well (load the JSON, map with the same parser, filter, write Parquet) beside it, in an environment that the first call makes.
-Every measurement is a process of its own; memory is that of the process and of all it started, sampled twenty times a second.
+Every measurement is a process of its own; memory is that of the process and of all it started, sampled twice a second.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def measure(python: Path, side: str, folder: Path, num_workers: int) -> dict[str
     peak, watched = 0, psutil.Process(process.pid)
     while process.poll() is None:
         peak = max(peak, _memory(watched))
-        time.sleep(0.05)
+        time.sleep(0.5)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert process.stdout is not None
     told = json.loads(process.stdout.read().splitlines()[-1])
