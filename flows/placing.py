@@ -16,7 +16,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
 from flows.results import WRONG_INPUT
-from tasks.inputs import DigestCache, Inputs
+from tasks.inputs import DIGESTS, DigestCache, Inputs
 from tasks.stages import Build, Stage, StageResult, run_stage
 from tasks.store import Artifact
 
@@ -34,7 +34,7 @@ def run_elsewhere(walk: Walk, stage: Stage, upstream: Mapping[str, Artifact], de
     """
     started = time.monotonic()
     digests = {name: artifact.digest for name, artifact in upstream.items()}
-    recipe = stage.recipe(walk.preset, Inputs(digests, DigestCache(walk.store.root / "digests.sqlite")))
+    recipe = stage.recipe(walk.preset, Inputs(digests, DigestCache(walk.store.root / DIGESTS)))
     missing = force or walk.store.get(recipe) is None
     if missing:
         _run_to_the_end(walk, stage, deployment, force)

@@ -12,7 +12,8 @@ from r1vl_core.data.set_aside import Lots
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import Question, Rejected, asked
 from tasks.checkpoints import digest_checkpoint, find_checkpoint
-from tasks.inputs import Inputs
+from tasks.image_memory import StoredImageMemory
+from tasks.inputs import DIGESTS, Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import heldout_file, image_roots, sources
@@ -44,8 +45,10 @@ def build(job: Build) -> Mapping[str, Any]:
     """Read, check, store; in bounded memory."""
     files = sources(job.preset, job.inputs)
     tally = _Tally(job.log)
-    outcomes = tally.counted(curate.curate(files, _checks(job), num_workers=job.runtime.num_workers))
-    content = _store(job, outcomes, files)
+    memory = StoredImageMemory(job.root / DIGESTS)
+    with job.engine(job.runtime) as map_shards:
+        outcomes = curate.curate(files, _checks(job), memory=memory, map_shards=map_shards)
+        content = _store(job, tally.counted(outcomes), files)
     counts = database.counts(job.out / DATABASE)
     num_validation = tally.num_questions - counts.num_accepted
     assert counts.num_read + num_validation == tally.num_read, (counts, tally.num_read)

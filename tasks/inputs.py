@@ -14,6 +14,9 @@ from pathlib import Path
 from tasks.files import sha256_file
 from tasks.recipe import spell
 
+DIGESTS = "digests.sqlite"
+"""The cache's name below the root."""
+
 _log = logging.getLogger(__name__)
 
 _SETTLED_S = 2.0
@@ -43,20 +46,32 @@ class DigestCache:
         pairs = sorted((file.relative_to(path).as_posix(), sha256) for file, sha256 in digests.items())
         return hashlib.sha256(spell(pairs).encode("ascii")).hexdigest()
 
-    def _digests(self, paths: list[Path]) -> dict[Path, str]:
+    def readable(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """sha256 of each file's bytes; a file that cannot be read is left out."""
+        return self._digests(list(paths), leave_out_unreadable=True)
+
+    def _digests(self, paths: list[Path], *, leave_out_unreadable: bool = False) -> dict[Path, str]:
         known = self._recall(paths)
         fresh: dict[str, tuple[str, str]] = {}
         digests = {}
         for path in paths:
-            stat = _stat(path)
-            remembered = known.get(str(path))
-            if remembered is None or remembered[0] != stat:
-                remembered = (stat, _sha256(path))
-                if _is_settled(path) and _stat(path) == stat:
-                    fresh[str(path)] = remembered
-            digests[path] = remembered[1]
+            try:
+                digests[path] = self._digest(path, known.get(str(path)), fresh)
+            except (ValueError, OSError):  # OSError: gone since it was found
+                if not leave_out_unreadable:
+                    raise
         self._remember(fresh)
         return digests
+
+    @staticmethod
+    def _digest(path: Path, remembered: tuple[str, str] | None, fresh: dict[str, tuple[str, str]]) -> str:
+        stat = _stat(path)
+        if remembered is not None and remembered[0] == stat:
+            return remembered[1]
+        digest = _sha256(path)
+        if _is_settled(path) and _stat(path) == stat:
+            fresh[str(path)] = (stat, digest)
+        return digest
 
     def _recall(self, paths: Iterable[Path]) -> dict[str, tuple[str, str]]:
         try:

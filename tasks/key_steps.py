@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from r1vl_core.config import Preset
 from r1vl_core.data import database
-from r1vl_core.data.extract import extract_key_steps
-from r1vl_core.reasoning.paths import parse
+from r1vl_core.data.extract import extract_each
+from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
 from tasks import curate
 from tasks.inputs import Inputs
@@ -20,6 +21,8 @@ from tasks.stages import Build, Stage
 
 REVISION = 3
 DATABASE = "key_steps.duckdb"
+SHARD = 4096
+"""Questions handed to a worker at a time, about a second of its work."""
 
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
@@ -31,8 +34,8 @@ def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
     questions: list[Question] = []
     rejected: list[Rejected] = []
-    for row, question in enumerate(database.read_questions(job.inputs["curate"].path / curate.DATABASE)):
-        key_steps = extract_key_steps(parse(question.reference_path), job.preset.key_steps.max_key_steps)
+    curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
+    for row, (question, key_steps) in enumerate(zip(curated, _extract(job, curated), strict=True)):
         if key_steps:
             questions.append(replace(question, key_steps=key_steps))
         else:
@@ -54,6 +57,14 @@ def build(job: Build) -> Mapping[str, Any]:
         shutil.copyfile(set_aside, job.out / curate.VALIDATION)
         content[curate.VALIDATION] = database.content_digest(set_aside)
     return {"content": content, "metrics": metrics}
+
+
+def _extract(job: Build, questions: Sequence[Question]) -> Iterator[tuple[tuple[str, ...], ...]]:
+    """Each question's key steps, shard by shard."""
+    extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
+    with job.engine(job.runtime) as map_shards:
+        for found in map_shards(extract, cut([question.reference_path for question in questions], SHARD)):
+            yield from found
 
 
 STAGE = Stage("key_steps", ("curate",), recipe, build)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from r1vl_core.config import Preset
-from tasks.inputs import DigestCache, Inputs
+from tasks.inputs import DIGESTS, DigestCache, Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Stage, in_order, inputs_of
 from tasks.store import Artifact, Store
@@ -35,7 +35,7 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
     rows: list[PlanRow] = []
     digests: dict[str, str] = {}
     rebuilt: set[str] = set()
-    cache = DigestCache(store.root / "digests.sqlite")
+    cache = DigestCache(store.root / DIGESTS)
     for stage in in_order(stages, until, preset):
         names = inputs_of(stage, stages, preset)
         uncertain = [name for name in names if name in rebuilt]

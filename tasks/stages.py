@@ -16,9 +16,10 @@ from typing import Any, Literal
 from r1vl_core.config import Preset, Runtime
 from r1vl_core.report import Report
 from tasks.files import BrokenArtifact
-from tasks.inputs import DigestCache, Inputs
+from tasks.inputs import DIGESTS, DigestCache, Inputs
 from tasks.mending import discard
 from tasks.recipe import Recipe
+from tasks.shards import Engine, processes
 from tasks.store import Artifact, Store, StoreError
 from tasks.tracked_run import TrackedRun
 from tasks.tracking import Tracker
@@ -31,6 +32,8 @@ class Build:
 
     `out` is the empty folder that becomes the artifact; `work` is scratch that outlives a killed build of the same recipe, for
     checkpoints to resume from. `log` takes a line for people, `on_report` the state of a training loop.
+    `root` is where the store lies, and caches with it. Work cut into shards goes through the `engine`:
+    `with job.engine(job.runtime) as map_shards`.
     """
 
     preset: Preset
@@ -41,6 +44,8 @@ class Build:
     work: Path
     log: Callable[[str], None]
     on_report: Callable[[Report], None]
+    root: Path
+    engine: Engine = processes
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ def bring_up_to_date(
     tracker: Tracker | None = None,
     tags: Mapping[str, str] | None = None,
     on_event: OnEvent = lambda event: None,
+    engine: Engine = processes,
 ) -> dict[str, StageResult]:
     """Bring `until` and everything it stands on up to date; the stages in `force` are built anew.
 
@@ -142,8 +148,9 @@ def bring_up_to_date(
             parent.log_params(flat(preset.model_dump(mode="json")))
         for stage in in_order(stages, until, preset):
             upstream = {name: results[name].artifact for name in inputs_of(stage, stages, preset)}
+            forced = stage.name in force
             results[stage.name] = run_stage(
-                stage, preset, runtime, store, upstream, force=stage.name in force, tracker=tracker, parent=parent, on_event=on_event
+                stage, preset, runtime, store, upstream, force=forced, tracker=tracker, parent=parent, on_event=on_event, engine=engine
             )
     return results
 
@@ -160,6 +167,7 @@ def run_stage(
     parent: TrackedRun | None = None,
     tags: Mapping[str, str] | None = None,
     on_event: OnEvent = lambda event: None,
+    engine: Engine = processes,
 ) -> StageResult:
     """Bring one stage up to date, its inputs being there; `upstream` holds their artifacts by name.
 
@@ -179,7 +187,7 @@ def run_stage(
                 run = stack.enter_context(_start_run(tracker, stage, recipe, upstream, parent, tags))
                 stack.enter_context(watched(run.log_metrics))
             on_event(StageEvent(stage.name, "building"))
-            job = _job(stage, preset, runtime, store, upstream, recipe, out, run, on_event)
+            job = _job(stage, preset, runtime, store, upstream, recipe, out, run, on_event, engine)
             return {**(stage.build(job) or {}), "mlflow_run": None if run is None else run.reference}
 
         artifact = store.put(
@@ -207,7 +215,7 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _recipe(stage: Stage, preset: Preset, store: Store, digests: Mapping[str, str]) -> Recipe:
-    return stage.recipe(preset, Inputs(digests, DigestCache(store.root / "digests.sqlite")))
+    return stage.recipe(preset, Inputs(digests, DigestCache(store.root / DIGESTS)))
 
 
 def _result(artifact: Artifact, state: Literal["built", "cached"], seconds: float) -> StageResult:
@@ -235,6 +243,7 @@ def _job(
     out: Path,
     run: TrackedRun | None,
     on_event: OnEvent,
+    engine: Engine,
 ) -> Build:
     def on_report(report: Report) -> None:
         if run is not None:
@@ -244,7 +253,7 @@ def _job(
     def log(line: str) -> None:
         on_event(StageEvent(stage.name, "log", line))
 
-    return Build(preset, runtime, upstream, recipe, out, store.work_dir(recipe), log, on_report)
+    return Build(preset, runtime, upstream, recipe, out, store.work_dir(recipe), log, on_report, store.root, engine)
 
 
 def _start_run(

@@ -14,9 +14,11 @@ from itertools import islice
 from pathlib import Path
 
 from r1vl_core.config import Curate, Source
-from r1vl_core.data.images import CheckedImage, ImageChecker, ImageLimits, ImageProblem, decode_image, digest_pixels
+from r1vl_core.data.image_checker import ImageChecker, ImageMemory
+from r1vl_core.data.images import CheckedImage, ImageLimits, ImageProblem, decode_image, digest_pixels
 from r1vl_core.data.near_duplicates import HeldOut, HeldOutSet, Seen
 from r1vl_core.data.perceptual import perceptual_hash
+from r1vl_core.data.shards import MapShards, Processes
 from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_record, judge_sources, reject
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import normalise, split_wording
@@ -81,19 +83,37 @@ class Checks:
         return TextChecks(settings.language, settings.near_duplicates > 0, path_tokens)
 
 
-def curate(sources: Sequence[Source], checks: Checks, *, num_workers: int = 1) -> Iterator[Question | Rejected]:
-    """One outcome for each record of the sources, in order. `num_workers` processes check texts and decode pictures.
+def curate(
+    sources: Sequence[Source],
+    checks: Checks,
+    *,
+    num_workers: int = 1,
+    memory: ImageMemory | None = None,
+    map_shards: MapShards | None = None,
+) -> Iterator[Question | Rejected]:
+    """One outcome for each record of the sources, in order. `num_workers` processes, or `map_shards`, check texts and decode the pictures
+    that `memory` does not know.
 
     Memory holds a batch of records, and of what was accepted so far the ids and texts. Raises ValueError as `read_records` does.
     """
-    return _settle(judge_sources(sources, checks.text_checks, num_workers), checks, num_workers)
+    with Processes(num_workers) as processes:
+        through = map_shards or processes.map
+        yield from _settle(judge_sources(sources, checks.text_checks, through), checks, memory, through)
 
 
-def judge(records: Iterable[RawRecord], checks: Checks, *, num_workers: int = 1) -> Iterator[Question | Rejected]:
-    """As `curate`, of records that are there already."""
+def judge(
+    records: Iterable[RawRecord],
+    checks: Checks,
+    *,
+    num_workers: int = 1,
+    memory: ImageMemory | None = None,
+    map_shards: MapShards | None = None,
+) -> Iterator[Question | Rejected]:
+    """As `curate`, of records that are there already: their texts are checked here."""
     iterator, text_checks = iter(records), checks.text_checks
     batches = iter(lambda: [judge_record(record, text_checks) for record in islice(iterator, _BATCH_RECORDS)], [])
-    return _settle(batches, checks, num_workers)
+    with Processes(num_workers) as processes:
+        yield from _settle(batches, checks, memory, map_shards or processes.map)
 
 
 def held_out_questions(rows: Iterable[BenchmarkRow], max_pixels: int, file: str = "the held-out set") -> list[HeldOut]:
@@ -125,11 +145,14 @@ class _State:
     """Tokens of a prompt with a short question, by the picture's size."""
 
 
-def _settle(batches: Iterable[Sequence[Judged]], checks: Checks, num_workers: int) -> Iterator[Question | Rejected]:
+def _settle(
+    batches: Iterable[Sequence[Judged]], checks: Checks, memory: ImageMemory | None, map_shards: MapShards
+) -> Iterator[Question | Rejected]:
     settings = checks.settings
     near = (settings.near_duplicates, settings.near_picture_bits)
     state = _State(HeldOutSet(checks.held_out if settings.contamination else (), *near, settings.contaminated_by), Seen(*near))
-    with ImageChecker(ImageLimits(settings.min_image_side, settings.max_image_pixels), num_workers) as checker:
+    limits = ImageLimits(settings.min_image_side, settings.max_image_pixels)
+    with ImageChecker(limits, memory=memory, map_shards=map_shards) as checker:
         for batch in _joined(batches):
             images = _check_images(checker, checks.image_roots, [one for one in batch if isinstance(one, Candidate)])
             for one in batch:

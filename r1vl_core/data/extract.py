@@ -7,14 +7,14 @@ language model would add (paper, section 3) is other words for the same thing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from r1vl_core.reasoning.equivalents import equation_forms, is_true, statement_forms, value_forms
 from r1vl_core.reasoning.key_steps import CompiledKeySteps, compile_form, match
 from r1vl_core.reasoning.normal_form import normalise, word_set
-from r1vl_core.reasoning.paths import ReasoningPath
+from r1vl_core.reasoning.paths import ReasoningPath, parse
 from r1vl_core.reasoning.units import UNITS
 
 _ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"
@@ -64,6 +64,11 @@ def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[st
         kept.append((position, candidate))
         seen += [form.needle for form in compiled]
     return tuple(candidate.forms for _, candidate in sorted(kept, key=lambda item: item[0]))
+
+
+def extract_each(reference_paths: Sequence[str], max_key_steps: int) -> list[tuple[tuple[str, ...], ...]]:
+    """The key steps of each of these reference paths: one shard of many."""
+    return [extract_key_steps(parse(path), max_key_steps) for path in reference_paths]
 
 
 def _candidates(line: str) -> Iterator[_Candidate]:

@@ -6,24 +6,20 @@ pixels are decoded, and every picture is decoded to its end once, so that no tra
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import io
-import multiprocessing
 import os
-import signal
 import stat
 import struct
-import sys
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+import PIL
+from PIL import BmpImagePlugin, ExifTags, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin, features
 
 from r1vl_core.data.perceptual import perceptual_hash
 
@@ -32,6 +28,11 @@ _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, GifImagePlugin, Bm
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Formats that are opened; Pillow's others (some of which start programs) are refused."""
+
+DECODER = ", ".join(
+    [f"1, Pillow {PIL.__version__}", *(f"{name} {features.version(name)}" for name in ("libjpeg_turbo", "jpg", "webp", "zlib_ng", "zlib"))]
+)
+"""What decides which pixels a file's bytes become, and what is measured of them: our own revision, and the libraries that decode."""
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Bytes; a larger file is refused before it is read."""
@@ -53,8 +54,6 @@ _TURNS = {
 
 MAX_ASPECT_RATIO = 200
 """Longer side over shorter one; Qwen2-VL's image processor refuses a picture beyond it."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,25 @@ class ImageProblem:
     path: str
     reason: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageContent:
+    """What a file's bytes hold, whoever names it: a picture measured as in `CheckedImage`, or the reason why there is none.
+
+    >>> ImageContent("ab", reason="broken_image", detail="not a picture in a known format").width
+    0
+    """
+
+    file_sha256: str
+    """Empty for a file that was not read."""
+    width: int = 0
+    height: int = 0
+    pixel_sha256: str = ""
+    phash: int = 0
+    reason: str = ""
+    """Empty for a picture."""
+    detail: str = ""
 
 
 class PictureError(ValueError):
@@ -156,62 +174,44 @@ def digest_pixels(image: Image.Image) -> str:
     return hashlib.sha256(f"RGB {image.width} {image.height} ".encode() + image.tobytes()).hexdigest()
 
 
+def read_content(path: Path, max_pixels: int) -> ImageContent:
+    """Read and decode a file, once for all that is measured; what is wrong with it comes back as a value, never as an exception."""
+    try:
+        data = _read(path)
+    except PictureError as error:
+        return ImageContent("", reason=error.reason, detail=error.detail)
+    file_sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        image = decode_image(data, max_pixels)
+    except PictureError as error:
+        return ImageContent(file_sha256, reason=error.reason, detail=error.detail)
+    return ImageContent(file_sha256, image.width, image.height, digest_pixels(image), perceptual_hash(image))
+
+
 def check_image(root: Path, relative: str, limits: ImageLimits) -> CheckedImage | ImageProblem:
     """Find, decode and measure one picture; what is wrong with it comes back as a value, never as an exception."""
+    file = find_or_problem(root, relative)
+    return file if isinstance(file, ImageProblem) else hold_against(limits, relative, read_content(file, limits.max_pixels))
+
+
+def find_or_problem(root: Path, relative: str) -> Path | ImageProblem:
+    """`find_image`, with what is wrong as a value."""
     try:
-        data = _read(find_image(root, relative))
-        image = decode_image(data, limits.max_pixels)
+        return find_image(root, relative)
     except PictureError as error:
         return ImageProblem(relative, error.reason, error.detail)
-    if min(image.size) < limits.min_side:
-        return ImageProblem(relative, "image_too_small", f"{image.width} x {image.height} pixels; a side needs {limits.min_side}")
-    if max(image.size) >= MAX_ASPECT_RATIO * min(image.size):
-        return ImageProblem(
-            relative, "image_too_narrow", f"{image.width} x {image.height} pixels; one side is {MAX_ASPECT_RATIO} times the other"
-        )
-    file_sha256 = hashlib.sha256(data).hexdigest()
-    return CheckedImage(relative, image.width, image.height, file_sha256, digest_pixels(image), perceptual_hash(image))
 
 
-class ImageChecker:
-    """Checks pictures in a pool of `num_workers` processes (in this process when there is one); a context manager.
-
-    The pool starts when a batch is large enough to be worth it. What comes back never depends on the number of workers.
-    """
-
-    MIN_BATCH = 256
-    """Pictures; a pool's start costs about a second, as much as decoding some hundred small ones."""
-
-    def __init__(self, limits: ImageLimits, num_workers: int = 1) -> None:
-        self._limits = limits
-        self._num_workers = num_workers
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> ImageChecker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def check(self, pictures: Sequence[tuple[Path, str]]) -> list[CheckedImage | ImageProblem]:
-        """One result for each (root, relative path), in their order."""
-        if self._num_workers > 1 and self._pool is None and len(pictures) >= self.MIN_BATCH:
-            # Not fork: the caller may hold threads and locks of other libraries.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._num_workers, mp_context=context, initializer=_die_with, initargs=(os.getpid(),))
-        if self._pool is None:
-            return [check_image(root, relative, self._limits) for root, relative in pictures]
-        roots, relatives = zip(*pictures, strict=True) if pictures else ((), ())
-        return list(self._pool.map(check_image, roots, relatives, [self._limits] * len(roots), chunksize=32))
-
-
-def _die_with(parent: int) -> None:
-    """In a worker: end when the parent does, however it ends; a pool's workers outlive a parent that was killed (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it was gone before we asked
-            os._exit(1)
+def hold_against(limits: ImageLimits, relative: str, content: ImageContent) -> CheckedImage | ImageProblem:
+    """A file's content as the picture that a record names `relative`."""
+    width, height = content.width, content.height
+    if content.reason:
+        return ImageProblem(relative, content.reason, content.detail)
+    if min(width, height) < limits.min_side:
+        return ImageProblem(relative, "image_too_small", f"{width} x {height} pixels; a side needs {limits.min_side}")
+    if max(width, height) >= MAX_ASPECT_RATIO * min(width, height):
+        return ImageProblem(relative, "image_too_narrow", f"{width} x {height} pixels; one side is {MAX_ASPECT_RATIO} times the other")
+    return CheckedImage(relative, width, height, content.file_sha256, content.pixel_sha256, content.phash)
 
 
 def _read(path: Path) -> bytes:

@@ -12,8 +12,8 @@ from r1vl_core.config import Source
 from r1vl_core.data import slices
 from r1vl_core.data.language import foreign_language
 from r1vl_core.data.near_texts import sketch
-from r1vl_core.data.processes import ordered_map
 from r1vl_core.data.readers import record_of
+from r1vl_core.data.shards import MapShards
 from r1vl_core.data.slices import Slice
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
@@ -65,13 +65,13 @@ class Candidate(NamedTuple):
 Judged = Candidate | Rejected
 
 
-def judge_sources(sources: Sequence[Source], checks: TextChecks, num_workers: int) -> Iterator[list[Judged]]:
+def judge_sources(sources: Sequence[Source], checks: TextChecks, map_shards: MapShards) -> Iterator[list[Judged]]:
     """Batches of records, in the order of the sources and of their files, each record a candidate or rejected.
 
-    The same records in the same order for any number of workers. Memory holds a few slices a worker. Raises ValueError as `read_records`.
+    The same records in the same order whoever maps. Memory holds a few slices a worker. Raises ValueError as `read_records`.
     """
     for parts in [slices.cut(source) for source in sources]:
-        yield from _judge_slices(parts, checks, num_workers if len(parts) >= _MIN_SLICES else 1)
+        yield from _judge_slices(parts, checks, map_shards if len(parts) >= _MIN_SLICES else map)
 
 
 def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
@@ -100,9 +100,9 @@ def reject(record: RawRecord | Candidate, reason: str, detail: str) -> Rejected:
     return Rejected(record.source, record.row, reason, detail, record.raw)
 
 
-def _judge_slices(parts: Sequence[Slice], checks: TextChecks, num_workers: int) -> Iterator[list[Judged]]:
+def _judge_slices(parts: Sequence[Slice], checks: TextChecks, map_shards: MapShards) -> Iterator[list[Judged]]:
     num_rows = num_done = 0
-    for at, judged in enumerate(ordered_map(partial(_judge_slice, checks=checks), parts, num_workers)):
+    for at, judged in enumerate(map_shards(partial(_judge_slice, checks=checks), parts)):
         if at < num_done:
             continue  # a broken record before it reached into it
         num_done = at + 1

@@ -62,14 +62,15 @@ def text_to_parquet(folder: Path, num_workers: int) -> dict[str, Any]:
     import pyarrow.parquet
 
     from r1vl_core.config import Source
+    from r1vl_core.data.shards import Processes
     from r1vl_core.data.text_checks import Candidate, TextChecks, judge_sources
 
     source = Source(name="mulberry", path=folder / "mulberry_sft.json", images=folder / "images")
     schema = pyarrow.schema([(name, pyarrow.string()) for name in ("text", "answer", "path", "image")])
     kept = 0
     started = time.perf_counter()
-    with pyarrow.parquet.ParquetWriter(folder / "ours.parquet", schema) as writer:
-        for batch in judge_sources([source], TextChecks(sketches=False), num_workers):
+    with Processes(num_workers) as processes, pyarrow.parquet.ParquetWriter(folder / "ours.parquet", schema) as writer:
+        for batch in judge_sources([source], TextChecks(sketches=False), processes.map):
             rows = [one for one in batch if isinstance(one, Candidate)]
             columns = [[r.text for r in rows], [r.answer for r in rows], [r.reference_path for r in rows], [r.image for r in rows]]
             writer.write_batch(pyarrow.record_batch(columns, schema=schema))

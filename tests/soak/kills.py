@@ -113,7 +113,7 @@ class Stage:
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         work.mkdir(exist_ok=True)
-        return Build(self.preset, RUNTIME, self.inputs, self.recipe, out, work, lambda line: None, on_report)
+        return Build(self.preset, RUNTIME, self.inputs, self.recipe, out, work, lambda line: None, on_report, work)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ import pytest
 
 from r1vl_core.config import Curate
 from r1vl_core.data.curate import REASONS, HeldOut, curate, held_out_questions, judge
-from r1vl_core.data.images import ImageChecker, digest_pixels
+from r1vl_core.data.image_checker import ImageChecker
+from r1vl_core.data.images import digest_pixels
 from r1vl_core.data.perceptual import perceptual_hash
 from r1vl_core.data.readers import read_records
 from r1vl_core.reasoning.paths import render
@@ -213,7 +214,7 @@ def test_hostile_file_from_end_to_end(folder: Folder) -> None:
 
 def test_order_and_result_do_not_depend_on_workers_or_batches(folder: Folder) -> None:
     names = [
-        folder.picture(f"{number}.png", b"cut" if number % 5 == 2 else None, seed=number) for number in range(ImageChecker.MIN_BATCH + 8)
+        folder.picture(f"{number}.png", b"cut" if number % 5 == 2 else None, seed=number) for number in range(2 * ImageChecker.SHARD + 8)
     ]
     records = [record(f"Question {number}?", images=name) for number, name in enumerate(names)]
     read = list(read_records(folder.source(records)))

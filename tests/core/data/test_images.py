@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from r1vl_core.data.image_checker import ImageChecker
 from r1vl_core.data.images import (
     CheckedImage,
-    ImageChecker,
     ImageLimits,
     ImageProblem,
     PictureError,
@@ -216,7 +216,7 @@ def test_load_image(folder: Folder) -> None:
 
 def test_a_pool_gives_the_same_in_the_same_order(folder: Folder) -> None:
     names = [folder.picture(f"{i}.png", PNG[:50] if i % 7 == 3 else None, seed=i) for i in range(40)]
-    pictures = [(folder.images, name) for name in names * (ImageChecker.MIN_BATCH // len(names) + 1)]
+    pictures = [(folder.images, name) for name in names * (ImageChecker.SHARD // len(names) + 1)]
     with ImageChecker(LIMITS, num_workers=1) as checker:
         alone = checker.check(pictures)
     with ImageChecker(LIMITS, num_workers=2) as checker:

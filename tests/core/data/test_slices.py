@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from r1vl_core.config import Source
 from r1vl_core.data import slices
 from r1vl_core.data.readers import read_records
+from r1vl_core.data.shards import Processes
 from r1vl_core.data.text_checks import Judged, TextChecks, judge_record, judge_sources
 from tests.core.data.samples import Folder, record
 
@@ -47,7 +48,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_slices(source: Source, num_workers: int = 1) -> list[Judged]:
     """Every record as its slice gives it."""
-    return [one for batch in judge_sources([source], CHECKS, num_workers) for one in batch]
+    with Processes(num_workers) as processes:
+        return [one for batch in judge_sources([source], CHECKS, processes.map) for one in batch]
 
 
 def as_a_whole(source: Source) -> list[Judged]:
@@ -130,7 +132,7 @@ def test_memory_is_bounded(folder: Folder) -> None:
     text = ",\n".join(json.dumps(record(f"Question {number}? " + "word " * 400)) for number in range(12_000))
     source = folder.source(f"[{text}, oops]")
     tracemalloc.start()
-    num_read = sum(len(batch) for batch in judge_sources([source], CHECKS, 1))
+    num_read = sum(len(batch) for batch in judge_sources([source], CHECKS, map))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert num_read == 12_001
