@@ -11,7 +11,7 @@ SURE = 0.7
 """Score from which the model's answer counts; a text of symbols and names stays below it."""
 
 _MIN_WORDS = 4
-_MAX_CHARS = 120
+_MAX_CHARS = 100
 # Formulas, names of points and numbers have no language: words of two small letters or more, or of another script, have.
 _WORD = re.compile(r"[^\W\d_A-Z][^\W\d_]+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]{4}")

@@ -18,6 +18,7 @@ from r1vl_core.data.slices import Slice
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
 from r1vl_core.reasoning import answers, paths
+from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
 _NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
@@ -83,16 +84,14 @@ def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
         return reject(record, "unreadable_record", "the user's text asks nothing")
     if problem := _picture_problem(record):
         return problem
-    path = paths.parse(record.assistant)
-    answer = path.answer.text if path.answer else record.answer
-    if record.assistant or not (record.answer and record.key_steps):
-        if problem := _path_problem(record, path):
-            return problem
-        if record.answer and (problem := _answer_problem(record, answer, wording)):
-            return problem
+    path = read_plain(record.assistant) or _parsed(record)
+    if isinstance(path, Rejected):
+        return path
+    if record.assistant and record.answer and (problem := _answer_problem(record, path.answer, wording)):
+        return problem
     if checks.language and (problem := _language_problem(record, path, wording, checks.language)):
         return problem
-    return _candidate(record, wording, answer, checks)
+    return _candidate(record, wording, path.answer, checks)
 
 
 def reject(record: RawRecord | Candidate, reason: str, detail: str) -> Rejected:
@@ -137,13 +136,20 @@ def _picture_problem(record: RawRecord) -> Rejected | None:
     return None
 
 
-def _path_problem(record: RawRecord, path: paths.ReasoningPath) -> Rejected | None:
+def _parsed(record: RawRecord) -> PlainPath | Rejected:
+    """A path that is not written as most are: parsed, with what is wrong with it named; or, without a path, the answer alone."""
+    path = paths.parse(record.assistant)
+    if not record.assistant and record.answer and record.key_steps:
+        return PlainPath("", "", record.answer)
     if marks := paths.reflection_marks(path):
         return reject(record, "reflective", ", ".join(marks))
-    if not path.defects:
-        return None
-    reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
-    return reject(record, reason, ", ".join(path.defects))
+    if path.defects:
+        reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
+        return reject(record, reason, ", ".join(path.defects))
+    assert path.description is not None, "a path without defects has all sections"
+    assert path.rationale is not None, "a path without defects has all sections"
+    assert path.answer is not None, "a path without defects has all sections"
+    return PlainPath(path.description.text, path.rationale.text, path.answer.text)
 
 
 def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejected | None:
@@ -153,9 +159,8 @@ def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejecte
     return None
 
 
-def _language_problem(record: RawRecord, path: paths.ReasoningPath, wording: Wording, expected: str) -> Rejected | None:
-    prose = " ".join(section.text for section in (path.description, path.rationale) if section)
-    for name, text in (("question", wording.text), ("path", prose)):
+def _language_problem(record: RawRecord, path: PlainPath, wording: Wording, expected: str) -> Rejected | None:
+    for name, text in (("question", wording.text), ("path", path.description)):
         if found := foreign_language(text, expected):
             return reject(record, "other_language", f"the {name} is in the language {found!r}, not {expected!r}")
     return None

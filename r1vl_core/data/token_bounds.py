@@ -7,6 +7,8 @@ import functools
 from tokenizers import Tokenizer
 
 _SAFE_SHARE = 0.75
+_MAX_BYTES = 12
+"""Of a character in normal form, which tokenizers make first: three characters at most, each of four bytes."""
 _MAX_WORDS = 1 << 20
 
 
@@ -24,8 +26,8 @@ class PathTokens:
 
     def surely_fit(self, text: str) -> bool:
         """Whether a text and its end token are surely within the limit; False means that the tokenizer must count."""
-        if 4 * len(text) < self._limit:
-            return True  # a character is four bytes at most, and a token one byte at least
+        if (1 if text.isascii() else _MAX_BYTES) * len(text) < self._limit:
+            return True  # a token is one byte at least
         counts = _word_counts(self._tokenizer_json)
         return sum(map(counts.__getitem__, text.split(" "))) + 1 <= _SAFE_SHARE * self._limit
 

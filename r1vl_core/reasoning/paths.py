@@ -167,14 +167,19 @@ def reflection_marks(path: ReasoningPath) -> tuple[str, ...]:
     "rethink_sentence": it says that it made a mistake and rethinks; "repeated_header": a header occurs twice;
     "step_numbers": the step numbers, in the order written, are not 1..n.
     """
-    letters = _letters(path.text)
     repeated = any(defect.startswith("repeated_") for defect in path.defects)
     marks = {
-        "rethink_sentence": "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters,
+        "rethink_sentence": says_rethought(path.text),
         "repeated_header": repeated,
         "step_numbers": [step.number for step in path.steps] != list(range(1, len(path.steps) + 1)),
     }
     return tuple(name for name, present in marks.items() if present)
+
+
+def says_rethought(text: str) -> bool:
+    """Whether a text says that it made a mistake, or rethinks; case, spacing and marks are no difference."""
+    letters = _letters(text)
+    return "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters
 
 
 def _letters(text: str) -> str:

@@ -40,7 +40,7 @@ def curate_whole(folder: Path, num_workers: int) -> dict[str, Any]:
     policy = load_policy("r1vl-tiny", prompt="reasoning", max_pixels=400_000, weights=False)
     source = Source(name="mulberry", path=folder / "mulberry_sft.json", images=folder / "images")
     checks = curate.Checks(
-        Curate(language="en", max_prompt_tokens=4096, max_path_tokens=4096),
+        Curate(language="en", max_prompt_tokens=4096, max_path_tokens=1800),
         {"mulberry": source.images},
         lambda question, width, height: policy.count_prompt_tokens(asked(question.text, question.choices), width, height),
         policy.count_path_tokens,
