@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import key_steps
 from flows.choosing import choose, from_here, is_file_name, parse_settings, preset_names
 from flows.prefect_api import Unreachable
 from flows.processes import DidNotStart
@@ -26,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(key_steps.app)
 
 RootOption = Annotated[Path | None, typer.Option("--root", help="Folder all state lives in.  [default: R1VL_ROOT, else .r1vl]")]
 PresetArgument = Annotated[str, typer.Argument(help=f"A bundled preset ({', '.join(preset_names())}) or the path of a .toml file.")]

@@ -33,9 +33,10 @@ def is_file_name(preset: str) -> bool:
 def from_here(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides for a process that stands in another folder: those that name files made absolute."""
     anchored = dict(overrides)
-    data, model = overrides.get("evaluate.data"), overrides.get("model")
-    if isinstance(data, str):
-        anchored["evaluate.data"] = str(Path(data).expanduser().absolute())
+    model = overrides.get("model")
+    for key in ("evaluate.data", "key_steps.laid_over"):
+        if isinstance(overrides.get(key), str):
+            anchored[key] = str(Path(overrides[key]).expanduser().absolute())
     if isinstance(model, str) and Path(model).expanduser().is_dir():
         anchored["model"] = str(Path(model).expanduser().absolute())
     return anchored

@@ -160,6 +160,7 @@ def _work(walk: Walk, stage: Stage, upstream: Mapping[str, StageResult], force: 
                     )
             except KNOWN_PROBLEMS as problem:
                 show.keep(traceback.format_exc())
+                traceback.clear_frames(problem.__traceback__)  # a database kept open by a frame would be told as leaked at the end
                 return _failed(problem)
             return _done(walk, result)
 

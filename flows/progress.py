@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-SHOWN = ("reward", "step_rar", "step_rvr", "accuracy", "loss", "kl")
+SHOWN = ("reward", "step_rar", "step_rvr", "accuracy", "loss", "kl", "cost")
 """Metrics worth a place on the progress line, by name, in this order; the first three that a stage reports."""
 
 

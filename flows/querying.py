@@ -29,7 +29,7 @@ Form = Literal["table", "json", "csv"]
 
 def print_answer(root: Path, stage: str, run: str | None, sql: str | None, form: Form) -> None:
     """Print the answer to `sql` over a stage's artifact, or without one its tables. Raises ValueError for what the user got wrong."""
-    artifact = _artifact(root, stage, run)
+    artifact = find_artifact(root, stage, run)
     if sql is None:
         _print(_listing(artifact.path), form, cut_at=None)
         return
@@ -37,8 +37,8 @@ def print_answer(root: Path, stage: str, run: str | None, sql: str | None, form:
         _print(answer, form)
 
 
-def _artifact(root: Path, stage: str, run: str | None) -> Artifact:
-    """The artifact of `stage` that was made last, or the one that a flow run used."""
+def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
+    """The artifact of `stage` that was made last, or the one that a flow run used. Raises ValueError where there is none."""
     known = ("world", *STAGES)
     if stage not in known:
         raise ValueError(f"no stage named {stage!r}; there are {', '.join(known)}")

@@ -1,18 +1,26 @@
-"""Stage 2: key steps with equivalent forms for every question, in one database."""
+"""Stage 2: key steps with equivalent forms for every question, in one database.
+
+They come from whoever knows best: a file laid over the questions, the source that brought them along, else the extractor.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from r1vl_core.config import Preset
+from r1vl_core.config import KeySteps, Preset
 from r1vl_core.data import database
-from r1vl_core.data.extract import extract_each
+from r1vl_core.data.extract import extract_each, extract_key_steps
+from r1vl_core.data.given import given_for, read_given, standing
+from r1vl_core.data.sampling import draw
 from r1vl_core.data.shards import cut
+from r1vl_core.reasoning.paths import parse
 from r1vl_core.records import Question, Rejected
 from tasks import curate
 from tasks.inputs import Inputs
@@ -24,47 +32,160 @@ DATABASE = "key_steps.duckdb"
 SHARD = 4096
 """Questions handed to a worker at a time, about a second of its work."""
 
+TEACHER = "teacher.duckdb"
+"""The teacher's calls, what fell of its answers, and where it failed; only there when one was asked."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The key steps of a question, by whom; or the reason why it has none.
+
+    >>> Extracted((("6/3 = 2",),), "rules").by
+    'rules'
+    """
+
+    key_steps: tuple[tuple[str, ...], ...]
+    by: str
+    reason: str = ""
+    detail: str = ""
+
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
-    """The extractor's settings and the curated questions."""
-    return Recipe("key_steps", REVISION, preset.key_steps.model_dump(mode="json"), inputs)
+    """The extractor's settings, the teacher with its prompts where one is asked, and the curated questions."""
+    dials = preset.key_steps
+    settings = dials.identity("teacher", "laid_over", *(("fallback",) if dials.extractor == "rules" else ()))
+    if dials.laid_over is not None:
+        settings["laid_over"] = inputs.file(dials.laid_over)
+    if dials.max_questions:
+        settings |= {"seed": preset.seed, "weights": _weights(preset)}
+    if dials.extractor == "rules":
+        return Recipe("key_steps", REVISION, settings, inputs)
+    from r1vl_core.data.teacher.lesson import PROMPTS
+    from r1vl_core.prompts import prompt_digest
+
+    assert dials.teacher is not None, "checked with the preset"
+    return Recipe("key_steps", REVISION, {**settings, "teacher": dials.teacher.identity()}, inputs, {n: prompt_digest(n) for n in PROMPTS})
 
 
 def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
-    questions: list[Question] = []
-    rejected: list[Rejected] = []
     curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
-    for row, (question, key_steps) in enumerate(zip(curated, _extract(job, curated), strict=True)):
-        if key_steps:
-            questions.append(replace(question, key_steps=key_steps))
+    questions = draw(curated, job.preset.key_steps.max_questions, _weights(job.preset), job.preset.seed)
+    extracted = _extract(job, questions)
+    accepted, rejected = [], []
+    for row, (question, found) in enumerate(zip(questions, extracted, strict=True)):
+        if found.key_steps:
+            accepted.append(replace(question, key_steps=found.key_steps))
         else:
-            detail = "the steps hold no equation, quantity or named thing"
-            rejected.append(Rejected(question.source, row, "no_key_steps", detail, question.reference_path))
-    if not questions:
-        raise ValueError("no question has a key step; look at the reference paths of the curated database")
+            rejected.append(Rejected(question.source, row, found.reason, found.detail, question.reference_path))
+    if not accepted:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in Counter(one.reason for one in rejected).most_common())
+        raise ValueError(f"no question has a key step ({reasons}); look at the reference paths of the curated database")
     path = job.out / DATABASE
-    database.write_key_steps(path, questions, rejected)
+    database.write_key_steps(path, accepted, rejected)
     metrics = {
-        "num_questions": len(questions),
+        "num_questions": len(accepted),
         "num_without_key_steps": len(rejected),
-        "mean_key_steps": fmean(len(question.key_steps) for question in questions),
-        "mean_forms": fmean(len(forms) for question in questions for forms in question.key_steps),
+        "mean_key_steps": fmean(len(question.key_steps) for question in accepted),
+        "mean_forms": fmean(len(forms) for question in accepted for forms in question.key_steps),
+        **_by_whom(extracted),
     }
-    job.log(f"{len(questions)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
-    content = {DATABASE: database.content_digest(path)}
+    job.log(f"{len(accepted)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
+    return {"content": {DATABASE: database.content_digest(path), **_beside(job)}, "metrics": metrics}
+
+
+def _extract(job: Build, questions: Sequence[Question]) -> list[Extracted]:
+    dials = job.preset.key_steps
+    extracted = _given(job, questions, dials.laid_over)
+    places = [place for place in range(len(questions)) if place not in extracted]
+    if dials.extractor == "teacher":
+        extracted.update(zip(places, _taught(job, [questions[place] for place in places]), strict=True))
+    else:
+        extracted.update(zip(places, _by_rules(job, [questions[place] for place in places]), strict=True))
+    return [extracted[place] for place in range(len(questions))]
+
+
+def _given(job: Build, questions: Sequence[Question], file: Path | None) -> dict[int, Extracted]:
+    """What was brought along, by a question's place: by the file laid over all, else by the question's own source."""
+    laid_over = {} if file is None else read_given(file)
+    given: dict[int, Extracted] = {}
+    used = 0
+    for place, question in enumerate(questions):
+        brought = given_for(question, laid_over)
+        used += brought is not None
+        key_steps = question.key_steps if brought is None else brought
+        if key_steps:
+            kept, missed = standing(key_steps, question.reference_path)
+            detail = "" if kept else f"the reference path reaches none of its {missed} key steps"
+            given[place] = Extracted(kept, "given", "" if kept else "path_misses_key_steps", detail)
+    if file is not None:
+        if not used:
+            raise ValueError(f"{file}: none of its {len(laid_over)} records belongs to a curated question; check their ids")
+        job.log(f"{used} questions have key steps from {file.name}; {len(laid_over) - used} of its records belong to no question")
+    return given
+
+
+def _by_rules(job: Build, questions: Sequence[Question]) -> list[Extracted]:
+    """Key steps by the offline rules, shard by shard."""
+    extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
+    with job.engine(job.runtime) as map_shards:
+        shards = map_shards(extract, cut([question.reference_path for question in questions], SHARD))
+        return [_by_the_rules(key_steps) for shard in shards for key_steps in shard]
+
+
+def by_rules(question: Question, dials: KeySteps) -> Extracted:
+    """A question's key steps by the offline rules."""
+    return _by_the_rules(extract_key_steps(parse(question.reference_path), dials.max_key_steps))
+
+
+def _by_the_rules(key_steps: tuple[tuple[str, ...], ...]) -> Extracted:
+    return Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", "the steps hold no equation, quantity or named thing")
+
+
+def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
+    """Key steps by the teacher, and by its stand-in where it fails."""
+    from r1vl_core.data.teacher.calls import writing  # the client of OpenAI is imported only where somebody asks
+    from tasks.teaching import teach_in_stage, teacher_of
+
+    dials = job.preset.key_steps
+    with writing(job.out / TEACHER, teacher_of(job.preset)) as log:
+        lessons = teach_in_stage(job, questions, log)
+    extracted = []
+    for question, lesson in zip(questions, lessons, strict=True):
+        if lesson.key_steps:
+            extracted.append(Extracted(lesson.key_steps, "teacher"))
+        elif dials.fallback == "rules":
+            extracted.append(by_rules(question, dials))
+        else:
+            extracted.append(Extracted((), "teacher", f"teacher_{lesson.reason}", lesson.detail))
+    failures = Counter(lesson.reason for lesson in lessons if lesson.reason)
+    told = ", ".join(f"{reason} {number}" for reason, number in failures.most_common()) or "none"
+    job.log(f"{len(lessons)} questions asked of {teacher_of(job.preset).model}; failed: {told} (fallback: {dials.fallback})")
+    return extracted
+
+
+def _weights(preset: Preset) -> dict[str, float]:
+    """How often each source's questions are drawn, where that is not as often as any other's."""
+    return {source.name: source.weight for source in preset.sources if source.weight != 1}
+
+
+def _by_whom(extracted: Sequence[Extracted]) -> dict[str, int]:
+    """How many questions have their key steps from whom, where not all have them from the rules."""
+    by = Counter(found.by for found in extracted if found.key_steps)
+    return {f"num_by_{name}": by[name] for name in sorted(by)} if by.keys() - {"rules"} else {}
+
+
+def _beside(job: Build) -> dict[str, str]:
+    """Content digests of what lies beside the database: the teacher's record, and the questions set aside for validation."""
+    content = {}
+    if (job.out / TEACHER).exists():
+        from r1vl_core.data.teacher.calls import calls_digest
+
+        content[TEACHER] = calls_digest(job.out / TEACHER)
     if (set_aside := job.inputs["curate"].path / curate.VALIDATION).exists():
         shutil.copyfile(set_aside, job.out / curate.VALIDATION)
         content[curate.VALIDATION] = database.content_digest(set_aside)
-    return {"content": content, "metrics": metrics}
-
-
-def _extract(job: Build, questions: Sequence[Question]) -> Iterator[tuple[tuple[str, ...], ...]]:
-    """Each question's key steps, shard by shard."""
-    extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
-    with job.engine(job.runtime) as map_shards:
-        for found in map_shards(extract, cut([question.reference_path for question in questions], SHARD)):
-            yield from found
+    return content
 
 
 STAGE = Stage("key_steps", ("curate",), recipe, build)

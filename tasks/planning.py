@@ -49,6 +49,23 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
     return rows
 
 
+def ready(name: str, stages: Mapping[str, Stage], preset: Preset, store: Store) -> tuple[Recipe, dict[str, Artifact]]:
+    """The recipe of a stage and the artifacts it would read. Raises ValueError naming the first of them that is not built."""
+    cache = DigestCache(store.root / "digests.sqlite")
+    found: dict[str, Artifact] = {}
+    for stage in in_order(stages, name, preset):
+        inputs = inputs_of(stage, stages, preset)
+        recipe = stage.recipe(preset, Inputs({one: found[one].digest for one in inputs}, cache))
+        if stage.name == name:
+            return recipe, {one: found[one] for one in inputs}
+        artifact = store.get(recipe)
+        if artifact is None:
+            missing = f"stage {stage.name} of preset {preset.name} is not built under {store.root}"
+            raise ValueError(f"{missing}; build it first: r1vl run PRESET --until {inputs_of(stages[name], stages, preset)[-1]}")
+        found[stage.name] = artifact
+    raise AssertionError(f"in_order left out {name}")
+
+
 def _expected_digest(recipe: Recipe, store: Store) -> str:
     known = store.former_digest(recipe)
     if known is not None:

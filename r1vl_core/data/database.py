@@ -7,13 +7,10 @@ their bytes, so identity is `content_digest`, never a hash of the file. The SQL 
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ import polars
 import pyarrow
 
 from r1vl_core.config import Source
+from r1vl_core.data.named_sql import named_sql
 from r1vl_core.records import SCHEMA_VERSION, Question, Rejected
 
 TABLES = ("meta", "sources", "questions", "reasoning_paths", "key_steps", "rejected")
@@ -240,14 +238,5 @@ def _one(connection: duckdb.DuckDBPyConnection, step: str) -> tuple[Any, ...]:
     return tuple(row)
 
 
-@functools.cache
-def _steps() -> dict[str, str]:
-    """The named steps of both .sql files: name to statement(s)."""
-    folder = resources.files(__package__)
-    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("schema.sql", "steps.sql"))
-    _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
 def _step(name: str) -> str:
-    return _steps()[name]
+    return named_sql(__package__, "schema.sql", "steps.sql")[name]

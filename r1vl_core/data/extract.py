@@ -6,14 +6,16 @@ language model would add (paper, section 3) is other words for the same thing.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
-from r1vl_core.reasoning.equivalents import equation_forms, is_true, statement_forms, value_forms
-from r1vl_core.reasoning.key_steps import CompiledKeySteps, compile_form, match
-from r1vl_core.reasoning.normal_form import normalise, word_set
+from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
+from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form
+from r1vl_core.reasoning.normal_form import NormalText, normalise, word_set
 from r1vl_core.reasoning.paths import ReasoningPath, parse
 from r1vl_core.reasoning.units import UNITS
 
@@ -29,16 +31,18 @@ _LINKS = word_set("and or are than of the in on at with by to")
 _MAX_NAME = 5
 _MAX_PHRASE_WORDS = 4
 _MAX_PHRASE = 40
+_SAYS_SOMETHING = re.compile(r"[=\d]")  # a line without either has no candidate
 _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """Something said in a step: `rank` 0 for an equation, 1 for a named quantity, 2 for a phrase, 3 for a name or a
-    quantity with its unit, 4 for a bare number."""
+    quantity with its unit, 4 for a bare number. `first` is its first form, `spell` gives all of them: few candidates are kept."""
 
     rank: int
-    forms: tuple[str, ...]
+    first: str
+    spell: Callable[[], tuple[str, ...]]
 
 
 def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[str, ...], ...]:
@@ -49,21 +53,19 @@ def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[st
     """
     if max_key_steps < 1:
         raise ValueError(f"max_key_steps is {max_key_steps}: at least 1 key step a question is needed")
-    kept: list[tuple[int, _Candidate]] = []
-    seen: list[str] = []
-    found = [candidate for step in path.steps for line in step.text.split("\n") for candidate in _candidates(line[:_MAX_LINE])]
-    for position, candidate in sorted(enumerate(found), key=lambda item: (item[1].rank, item[0])):
+    steps = _Steps(path)
+    found = [(number, candidate) for number, line in steps.lines() for candidate in _candidates(line)]
+    kept: list[tuple[int, tuple[str, ...]]] = []
+    seen: list[_Spelled] = []
+    for position, (number, candidate) in sorted(enumerate(found), key=lambda item: (item[1][1].rank, item[0])):
         if len(kept) == max_key_steps or (kept and candidate.rank == 4):
             break  # a bare number is met by chance too often: only where a path offers nothing else
-        compiled = [form for form in map(compile_form, candidate.forms) if form is not None]
+        said = _Spelled(candidate)
         # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
-        if not compiled or any(compiled[0].needle in other for other in seen):
-            continue
-        if match(path, CompiledKeySteps(groups=(tuple(compiled),)))[0] is None:
-            continue
-        kept.append((position, candidate))
-        seen += [form.needle for form in compiled]
-    return tuple(candidate.forms for _, candidate in sorted(kept, key=lambda item: item[0]))
+        if said.needle is not None and not any(other.holds(said.needle) for other in seen) and steps.reach(said, number):
+            kept.append((position, said.forms))
+            seen.append(said)
+    return tuple(forms for _, forms in sorted(kept))
 
 
 def extract_each(reference_paths: Sequence[str], max_key_steps: int) -> list[tuple[tuple[str, ...], ...]]:
@@ -71,9 +73,86 @@ def extract_each(reference_paths: Sequence[str], max_key_steps: int) -> list[tup
     return [extract_key_steps(parse(path), max_key_steps) for path in reference_paths]
 
 
-def _candidates(line: str) -> Iterator[_Candidate]:
-    for clause in _clauses(normalise(line).joined.split()):
-        equations = list(_equations(" ".join(clause)))
+class _Spelled:
+    """A candidate with its forms, each compiled only when it is asked for; `needle` is the first one's."""
+
+    def __init__(self, candidate: _Candidate) -> None:
+        self._candidate = candidate
+        self.first = compile_form(candidate.first)
+        self.needle = self.first.needle if self.first is not None else next((form.needle for form in self.compiled), None)
+
+    @functools.cached_property
+    def forms(self) -> tuple[str, ...]:
+        return self._candidate.spell()
+
+    @functools.cached_property
+    def compiled(self) -> list[CompiledForm]:
+        return [form for form in map(compile_form, self.forms) if form is not None]
+
+    @functools.cached_property
+    def _text(self) -> str:
+        return " ".join(self.forms).lower()
+
+    def holds(self, needle: str) -> bool:
+        """Does a needle stand in one of the forms'?"""
+        if self.first is not None and needle in self.first.needle:
+            return True
+        # Generated forms have the words and numbers of their text: where one of the needle's is missing, no form need be compiled.
+        words = (piece for piece in needle.split() if piece[0].isascii() and piece[0].isalnum())
+        return all(word in self._text for word in words) and any(needle in form.needle for form in self.compiled)
+
+
+class _Steps:
+    """The steps of a path, each normalised once and only when it is looked at."""
+
+    def __init__(self, path: ReasoningPath) -> None:
+        self._path = path
+        self._normal: dict[int, NormalText] = {}
+        self._haystacks: dict[int, Haystack] = {}
+
+    def lines(self) -> Iterator[tuple[int, NormalText]]:
+        """Every line of every step, with the step's place."""
+        for number, step in enumerate(self._path.steps):
+            if "\n" not in step.text and len(step.text) <= _MAX_LINE:
+                yield number, self._step(number)
+            else:
+                yield from ((number, normalise(line[:_MAX_LINE])) for line in step.text.split("\n"))
+
+    def reach(self, said: _Spelled, number: int) -> bool:
+        """Does the path say one of the forms, as a whole? Step `number` is where it comes from."""
+        if number not in self._haystacks:
+            self._haystacks[number] = Haystack([(0, self._step(number))])
+        if said.first is not None and self._haystacks[number].find(said.first) is not None:
+            return True
+        everywhere = Haystack([(0, self._step(other)) for other in range(len(self._path.steps))])
+        return any(everywhere.find(form) is not None for form in said.compiled)
+
+    def _step(self, number: int) -> NormalText:
+        if number not in self._normal:
+            self._normal[number] = normalise(self._path.steps[number].text)
+        return self._normal[number]
+
+
+def generated_forms(core: str) -> tuple[str, ...]:
+    """The equivalents that rules generate for a key step, itself first; none for what is neither equation nor quantity.
+
+    >>> generated_forms("6 / 3 = 2")[:2]
+    ('6 / 3 = 2', '6/3 = 2')
+    """
+    source = compile_form(core)
+    for candidate in _candidates(normalise(core)):
+        first = compile_form(candidate.first)
+        if source is not None and first is not None and first.needle == source.needle:
+            return candidate.spell()
+    return ()
+
+
+def _candidates(line: NormalText) -> Iterator[_Candidate]:
+    joined = line.joined
+    if not _SAYS_SOMETHING.search(joined):
+        return
+    for clause in _clauses(joined.split()):
+        equations = list(_equations(" ".join(clause))) if "=" in clause else []
         yield from equations
         if not equations:
             yield from _statements(clause)
@@ -81,17 +160,16 @@ def _candidates(line: str) -> Iterator[_Candidate]:
 
 def _clauses(pieces: list[str]) -> Iterator[list[str]]:
     """The parts of a line between punctuation marks; a comma between numbers ("3, 7 and 2") and a colon behind a verb part nothing."""
-    clause: list[str] = []
-    for index, piece in enumerate(pieces):
+    start = 0
+    for index in [index for index, piece in enumerate(pieces) if piece in _BREAKS]:
+        before = pieces[index - 1] if index > start else ""
         following = pieces[index + 1] if index + 1 < len(pieces) else ""
-        before = clause[-1] if clause else ""
-        listing = piece == "," and before[:1].isdecimal() and following[:1].isdecimal()
-        if piece not in _BREAKS or listing or (piece == ":" and before in ("are", "=")):
-            clause.append(piece)
+        listing = pieces[index] == "," and before[:1].isdecimal() and following[:1].isdecimal()
+        if listing or (pieces[index] == ":" and before in ("are", "=")):
             continue
-        yield clause
-        clause = []
-    yield clause
+        yield pieces[start:index]
+        start = index + 1
+    yield pieces[start:]
 
 
 def _equations(clause: str) -> Iterator[_Candidate]:
@@ -100,9 +178,10 @@ def _equations(clause: str) -> Iterator[_Candidate]:
         sides = run[0].split(" = ")
         for left, right in pairwise(sides):
             equation = f"{left} = {right}"
-            says_something = left != right and any(piece.isalpha() or piece in "+-*/^" for piece in equation.replace("=", " ").split())
-            if says_something and equation.count("(") == equation.count(")") and is_true(equation) is not False:
-                yield _Candidate(0, equation_forms(equation))
+            pieces = equation.split()
+            says_something = left != right and any(piece.isalpha() or piece in "+-*/^" for piece in pieces)
+            if says_something and pieces.count("(") == pieces.count(")") and holds(pieces) is not False:
+                yield _Candidate(0, equation, partial(spellings, equation, pieces))
 
 
 def _statements(clause: list[str]) -> Iterator[_Candidate]:
@@ -110,21 +189,27 @@ def _statements(clause: list[str]) -> Iterator[_Candidate]:
     while clause and clause[0] in _FILLER:
         clause = clause[1:]
     numbers = [index for index, piece in enumerate(clause) if piece[0].isdecimal()]
-    words = [piece for piece in clause if piece.isalpha() and piece not in _LINKS]
     if len(clause) == 2 and clause[0].isalpha() and numbers == [1]:
         return  # "row 2" names a place and says nothing
     if clause.count("=") == 1 and clause[0] != "=" and clause[-1] != "=":
         at = clause.index("=")
         name, value = " ".join(clause[:at]), " ".join(clause[at + 1 :])
-        if name == value or is_true(" ".join(clause)) is False:
+        if name == value or (not any(map(str.isalpha, clause)) and is_true(" ".join(clause)) is False):
             return
         if at <= _MAX_NAME and len(clause) - at <= 4 and "not" not in clause:
             is_quantity = value[0].isdecimal()
-            yield _Candidate(1, statement_forms(name, value)) if is_quantity else _Candidate(3, (f"{name} is {value}",))
+            said = f"{name} is {value}"
+            yield _Candidate(1, said, partial(statement_forms, name, value)) if is_quantity else _alone(3, said)
             return
-    if numbers and len(words) <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and "=" not in clause:
-        yield _Candidate(2, (" ".join(clause),))
+    num_words = sum(piece.isalpha() and piece not in _LINKS for piece in clause) if numbers else 0
+    if numbers and num_words <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and "=" not in clause:
+        yield _alone(2, " ".join(clause))
         return
     for index in numbers:
         unit = clause[index + 1] if index + 1 < len(clause) and len(clause[index + 1]) > 1 and clause[index + 1] in UNITS else ""
-        yield _Candidate(3 if unit else 4, value_forms(f"{clause[index]} {unit}".strip()))
+        value = f"{clause[index]} {unit}".strip()
+        yield _Candidate(3 if unit else 4, value, partial(value_forms, value))
+
+
+def _alone(rank: int, form: str) -> _Candidate:
+    return _Candidate(rank, form, lambda: (form,))

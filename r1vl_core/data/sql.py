@@ -96,7 +96,7 @@ def _connected(folder: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, set[st
     with duckdb.connect(config=_CONFIG) as connection:
         for path in sorted(folder.iterdir()):
             try:
-                names |= _add(connection, path)
+                names |= _add(connection, path, names)
             except (duckdb.Error, pyarrow.ArrowException, polars.exceptions.PolarsError, OSError) as error:
                 raise ValueError(f"{path}: cannot be read ({error}); run the stage that makes it again") from None
         connection.execute("SET enable_external_access = false")
@@ -104,7 +104,7 @@ def _connected(folder: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, set[st
         yield connection, names
 
 
-def _add(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
+def _add(connection: duckdb.DuckDBPyConnection, path: Path, taken: set[str]) -> set[str]:
     """Make tables of one file, or of one folder of part files; their names."""
     parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path] if path.suffix == ".parquet" else []
     if parts:
@@ -114,11 +114,12 @@ def _add(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
         connection.register(path.stem, polars.read_ndjson(path, infer_schema_length=None).to_arrow())
         return {path.stem}
     if path.suffix == ".duckdb":
-        return _attach(connection, path)
+        return _attach(connection, path, taken)
     return set()
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, taken: set[str]) -> set[str]:
+    """Make tables of a database's; one whose name another file has is called by its file as well ("validation_questions")."""
     database = f"file {path.stem}"
     location = str(path).replace("'", "''")
     connection.execute(f"ATTACH '{location}' AS {_quoted(database)} (READ_ONLY)")
@@ -127,9 +128,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
         " UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = $1 AND NOT internal",
         [database],
     ).fetchall()
-    for (name,) in found:
-        connection.execute(f"CREATE VIEW {_quoted(name)} AS FROM {_quoted(database)}.{_quoted(name)}")
-    return {name for (name,) in found}
+    names = {name: f"{path.stem}_{name}" if name in taken else name for (name,) in found}
+    for name, shown in names.items():
+        connection.execute(f"CREATE VIEW {_quoted(shown)} AS FROM {_quoted(database)}.{_quoted(name)}")
+    return set(names.values())
 
 
 def _quoted(name: str) -> str:

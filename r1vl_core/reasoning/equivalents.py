@@ -8,7 +8,7 @@ operations itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import permutations
 
@@ -32,7 +32,11 @@ def equation_forms(equation: str) -> tuple[str, ...]:
     >>> equation_forms("6 / 3 = 2")[:4]
     ('6 / 3 = 2', '6/3 = 2', '\\\\frac{6}{3} = 2', '6 divided by 3 equals 2')
     """
-    pieces = normalise(equation).joined.split()
+    return spellings(equation, normalise(equation).joined.split())
+
+
+def spellings(equation: str, pieces: list[str]) -> tuple[str, ...]:
+    """`equation_forms` for an equation whose pieces in normal form are known."""
     forms = [equation]
     if pieces.count("=") == 1:
         at = pieces.index("=")
@@ -56,6 +60,8 @@ def value_forms(value: str) -> tuple[str, ...]:
     >>> value_forms("0.5"), value_forms("10 cm")
     (('0.5', '1/2', '\\\\frac{1}{2}'), ('10 cm', '10 centimeters', '10 centimetres'))
     """
+    if value.isdecimal():  # a whole number without a unit has no other spelling
+        return (value,)
     pieces = value.split()
     at = next((index for index, piece in enumerate(pieces) if index and piece.isalpha()), len(pieces))
     number, unit = evaluate(pieces[:at]), " ".join(pieces[at:])
@@ -113,17 +119,24 @@ def _is_operand(piece: str) -> bool:
 
 def is_true(equation: str) -> bool | None:
     """Does an equation between numbers hold, to within one unit in a hundred (rounded results)? None when it holds other things."""
+    return holds(normalise(equation).joined.split())
+
+
+def holds(pieces: Iterable[str]) -> bool | None:
+    """`is_true` for an equation's pieces in normal form."""
     sides: list[list[str]] = [[]]
-    for piece in normalise(equation).joined.split():
+    for piece in pieces:
         if piece == "=":
             sides.append([])
         else:
             sides[-1].append(piece)
-    values = [evaluate(side) for side in sides]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values) or len(values) < 2:
-        return None
-    return all(abs(value - known[0]) <= abs(known[0]) / 100 for value in known)
+    values: list[Fraction] = []
+    for side in sides:
+        value = evaluate(side)
+        if value is None:
+            return None
+        values.append(value)
+    return None if len(values) < 2 else all(abs(value - values[0]) <= abs(values[0]) / 100 for value in values[1:])
 
 
 def evaluate(pieces: list[str]) -> Fraction | None:
@@ -131,10 +144,11 @@ def evaluate(pieces: list[str]) -> Fraction | None:
     if not pieces or len(pieces) > 60:
         return None
     value, at = _sum(pieces, 0, 0)
-    return value if at == len(pieces) else None
+    return Fraction(value) if value is not None and at == len(pieces) else None
 
 
-def _sum(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
+# Whole numbers are reckoned with as such, which is many times faster than with fractions; only a division makes one.
+def _sum(pieces: list[str], at: int, depth: int) -> tuple[Fraction | int | None, int]:
     total, at = _product(pieces, at, depth)
     while total is not None and at < len(pieces) and pieces[at] in ("+", "-"):
         sign = 1 if pieces[at] == "+" else -1
@@ -143,18 +157,18 @@ def _sum(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
     return total, at
 
 
-def _product(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
+def _product(pieces: list[str], at: int, depth: int) -> tuple[Fraction | int | None, int]:
     total, at = _operand(pieces, at, depth)
     while total is not None and at < len(pieces) and pieces[at] in ("*", "/"):
         divide = pieces[at] == "/"
         factor, at = _operand(pieces, at + 1, depth)
         if factor is None or (divide and not factor):
             return None, at
-        total = total / factor if divide else total * factor
+        total = Fraction(total) / factor if divide else total * factor
     return total, at
 
 
-def _operand(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, int]:
+def _operand(pieces: list[str], at: int, depth: int) -> tuple[Fraction | int | None, int]:
     if at >= len(pieces) or depth > _MAX_DEPTH:
         return None, at
     piece = pieces[at]
@@ -165,4 +179,6 @@ def _operand(pieces: list[str], at: int, depth: int) -> tuple[Fraction | None, i
         value, at = _sum(pieces, at + 1, depth + 1)
         closed = at < len(pieces) and pieces[at] == ")"
         return (value, at + 1) if closed else (None, at)
-    return (Fraction(piece), at + 1) if _PLAIN_NUMBER.fullmatch(piece) else (None, at)
+    if not _PLAIN_NUMBER.fullmatch(piece):
+        return None, at
+    return Fraction(piece) if "." in piece else int(piece), at + 1

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from r1vl_core.reasoning.boundaries import BINARY, RELATIONS, View, is_part_of_more
-from r1vl_core.reasoning.normal_form import normalise
+from r1vl_core.reasoning.normal_form import NormalText, normalise
 from r1vl_core.reasoning.paths import ReasoningPath
 
 _WALL = " \x1e "  # stands between two steps; no token of a text can be it, so nothing matches across steps
@@ -85,7 +85,11 @@ def compile_key_steps(key_steps: Sequence[Sequence[str]]) -> CompiledKeySteps:
 
 def compile_form(form: str) -> CompiledForm | None:
     """One form in normal form, final punctuation dropped; None when nothing is left to match."""
-    pieces = normalise(form).joined.split()
+    return compile_pieces(form, normalise(form).joined.split())
+
+
+def compile_pieces(form: str, pieces: list[str]) -> CompiledForm | None:
+    """`compile_form` for a form whose pieces are known; takes punctuation off them."""
     while pieces and pieces[-1] in _FINAL_PUNCTUATION:
         pieces.pop()
     while pieces and pieces[0] in _FINAL_PUNCTUATION:
@@ -102,11 +106,11 @@ def match(path: ReasoningPath, compiled: CompiledKeySteps) -> tuple[KeyStepMatch
     """For each key step where it stands in the path's steps, or None. Never raises; linear in the path's length."""
     if not path.steps or not compiled.groups:
         return (None,) * len(compiled.groups)
-    haystack = _Haystack(path)
+    haystack = Haystack([(step.start, normalise(step.text)) for step in path.steps])
     return tuple(_match_one(index, forms, haystack) for index, forms in enumerate(compiled.groups))
 
 
-def _match_one(index: int, forms: tuple[CompiledForm, ...], haystack: _Haystack) -> KeyStepMatch | None:
+def _match_one(index: int, forms: tuple[CompiledForm, ...], haystack: Haystack) -> KeyStepMatch | None:
     for form in forms:
         span = haystack.find(form)
         if span is not None:
@@ -114,12 +118,13 @@ def _match_one(index: int, forms: tuple[CompiledForm, ...], haystack: _Haystack)
     return None
 
 
-class _Haystack:
-    """The steps of one path in normal form, as one string; positions are worked out only where a form occurs."""
+class Haystack:
+    """Steps of one path in normal form, each with its offset in the path's text, as one string; positions are worked out only where a
+    form occurs."""
 
-    def __init__(self, path: ReasoningPath) -> None:
-        self.offsets = [step.start for step in path.steps]
-        self.steps = [normalise(step.text) for step in path.steps]
+    def __init__(self, steps: Sequence[tuple[int, NormalText]]) -> None:
+        self.offsets = [offset for offset, _ in steps]
+        self.steps = [step for _, step in steps]
         joined = [step.joined for step in self.steps]
         self.text = f" {_WALL.join(joined)} "
         self.starts = [1]

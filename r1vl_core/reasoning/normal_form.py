@@ -119,7 +119,7 @@ class NormalText:
 
     def piece_ends(self) -> list[int]:
         """For each token the length of `joined` (with a blank behind every piece) up to and including it."""
-        return list(accumulate(len(piece) + 1 if piece else 0 for piece in self.pieces))
+        return list(accumulate([len(piece) + 1 if piece else 0 for piece in self.pieces]))
 
     def part_ends(self) -> list[int]:
         """For each part its end in `text`; token i is part 2i + 1."""

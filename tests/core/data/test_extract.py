@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1vl_core.data.extract import extract_key_steps
-from r1vl_core.reasoning.equivalents import equation_forms, evaluate
+from r1vl_core.data.extract import _SIDES, extract_key_steps
+from r1vl_core.handwriting.world import make_item, written_path
+from r1vl_core.reasoning.equivalents import equation_forms, evaluate, holds, is_true, spellings
 from r1vl_core.reasoning.key_steps import compile_key_steps, match
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import parse, render
@@ -106,3 +110,64 @@ def test_generated_equations_are_equal_to_their_source(operands: list[int], oper
     for form in forms:
         left, right = (evaluate(side.split()) for side in normalise(form).joined.split(" = "))
         assert left == right == value, form
+
+
+_TOKENS = [
+    "12",
+    "2.50",
+    ".5",
+    "1,234",
+    "1e5",
+    "e",
+    "x",
+    "x2",
+    "3x",
+    "a",
+    "π",
+    "pi",
+    "√",
+    "sqrt",
+    "%",
+    "°",
+    "degrees",
+    "(",
+    ")",
+    "-",
+    "+",
+    "*",
+    "/",
+    "^",
+    "**",
+    "=",
+    "is",
+    "equals",
+    "times",
+    "½",
+    "²",
+    "squared",
+    "{",
+    "\\frac{1}{2}",
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(_TOKENS), st.sampled_from(["", " "])), min_size=3, max_size=14))
+def test_the_pieces_of_an_equation_that_was_found_are_in_normal_form_already(tokens: list[tuple[str, str]]) -> None:
+    for run in _SIDES.finditer(normalise("".join(token + gap for token, gap in tokens)).joined):
+        equation = run[0]
+        assert normalise(equation).joined == equation
+        assert spellings(equation, equation.split()) == equation_forms(equation)
+        assert holds(equation.split()) is is_true(equation)
+
+
+def test_what_the_rules_extract_from_the_bundled_world_is_what_its_published_numbers_were_trained_on() -> None:
+    paths = []
+    for number in range(150):
+        item = make_item(np.random.default_rng([number, 7]), "train")
+        paths.append(written_path(item, item.draft.answer))
+    found = [extract_key_steps(parse(path), 6) for path in paths]
+    assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == "89e1ceaf3c7c8d82"
+
+
+def test_nothing_is_extracted_that_stands_in_a_form_of_what_was_extracted_before() -> None:
+    path = parse(render("A board.", "Add.", ["5 + 7 = 12, so the sum is 12", "7 + 5 = 12 and 12 = 5 + 7", "0.5 = 1/2, or 1/2 = 0.5"], "12"))
+    assert [forms[0] for forms in extract_key_steps(path, 6)] == ["5 + 7 = 12", "sum is 12", "0.5 = 1 / 2"]

@@ -113,3 +113,12 @@ def test_the_databases_are_opened_for_reading_alone(artifact: Path) -> None:
     with duckdb.connect(str(artifact / "key_steps.duckdb"), read_only=True, config={"enable_external_access": "false"}) as other:
         before = other.execute("SELECT count(*) FROM questions").fetchall()
     assert rows(artifact, "SELECT count(*) FROM questions") == before
+
+
+def test_two_databases_with_the_same_tables_can_both_be_asked(artifact: Path) -> None:
+    write_key_steps(artifact / "validation.duckdb", [question(2, id="q2")])
+    assert rows(artifact, "SELECT id FROM questions UNION ALL SELECT id FROM validation_questions ORDER BY id") == [
+        ("q0",),
+        ("q1",),
+        ("q2",),
+    ]

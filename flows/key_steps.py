@@ -1,0 +1,98 @@
+"""`r1vl key-steps`: a question's key steps looked at, all of them counted, taken out and brought in, and what a teacher would cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.choosing import choose, parse_settings, preset_names
+from flows.runtime import runtime_from
+
+app = typer.Typer(name="key-steps", help="Key steps: show, count, export, import; what a teacher would cost.", no_args_is_help=True)
+
+RootOption = Annotated[Path | None, typer.Option("--root", help="Folder all state lives in.  [default: R1VL_ROOT, else .r1vl]")]
+RunOption = Annotated[str | None, typer.Option("--run", help="The flow run they belong to; last is the last.  [default: made last]")]
+PresetArgument = Annotated[str, typer.Argument(help=f"A bundled preset ({', '.join(preset_names())}) or the path of a .toml file.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
+
+
+@app.command()
+def show(
+    question: Annotated[str, typer.Argument(metavar="ID", help="The question's id, or its beginning.")],
+    run: RunOption = None,
+    root: RootOption = None,
+) -> None:
+    """Print a question's picture path, reference path and key steps with their forms."""
+    from flows.key_steps_shown import print_question
+
+    print_question(runtime_from(root=root).root, run, question)
+
+
+@app.command()
+def stats(
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    run: RunOption = None,
+    root: RootOption = None,
+) -> None:
+    """Count them: per source, steps a question, forms a step, what was set aside and why, and what a teacher cost."""
+    from flows.key_steps_shown import count_key_steps, print_counts
+
+    counts = count_key_steps(runtime_from(root=root).root, run)
+    if as_json:
+        typer.echo(json.dumps(counts, indent=1))
+    else:
+        print_counts(counts)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A new file: JSON lines in the format of R1-VL-10K, with ids.")],
+    run: RunOption = None,
+    root: RootOption = None,
+) -> None:
+    """Write questions with their key steps as JSON lines; `r1vl key-steps import` takes them back."""
+    from flows.key_steps_shown import export_questions
+
+    typer.echo(f"{file}: {export_questions(runtime_from(root=root).root, run, file)} questions")
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON lines in the format of R1-VL-10K, or with id and key_steps.")],
+    preset: PresetArgument = "tiny",
+    settings: SetOption = None,
+    root: RootOption = None,
+) -> None:
+    """Lay a file's key steps over the curated questions of a preset, by id or by picture and wording, and build the stage.
+
+    The same as `r1vl run PRESET --until key_steps --set key_steps.laid_over=FILE`, which later runs need too. Every key step is held
+    against the question's reference path; questions that the file leaves out keep what they had or are extracted.
+    """
+    runtime = runtime_from(root=root)
+    overrides = {**parse_settings(settings or []), "key_steps.laid_over": str(file.expanduser().absolute())}
+    choose(preset, overrides, None)  # a mistake is told before anything starts
+    from r1vl_core.data.given import read_given
+
+    read_given(file)
+    from flows.here import run_here
+
+    run_here(runtime.root, {"preset": preset, "overrides": overrides, "until": "key_steps"})
+
+
+@app.command()
+def estimate(
+    preset: PresetArgument,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Questions that are really asked, and paid for once.")] = 20,
+    settings: SetOption = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The preset's seed, as for `r1vl run`.")] = None,
+    root: RootOption = None,
+) -> None:
+    """Say what the preset's teacher would cost for all questions, by asking it a sample; their answers are kept for the run itself."""
+    runtime = runtime_from(root=root)
+    chosen = choose(preset, parse_settings(settings or []), seed)
+    from flows.estimating import print_estimate
+
+    print_estimate(runtime, chosen, sample)

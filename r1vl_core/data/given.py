@@ -1,0 +1,109 @@
+"""Key steps that somebody brings: in the format of R1-VL-10K, written and read back, and held against the reference paths.
+
+One JSON object a line: `image_path`, `problem`, `solution`, `key_steps` as published, and `id`, which the published file lacks. Such a file
+is laid over curated questions: a record belongs to the question with its id or, without one, to the one with its picture and wording.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from r1vl_core.data.scoring import read_id, read_key_steps
+from r1vl_core.data.strict_json import json_lines
+from r1vl_core.data.wording import normalise, split_wording
+from r1vl_core.reasoning.key_steps import CompiledKeySteps, compile_form, match
+from r1vl_core.reasoning.paths import parse
+from r1vl_core.records import Question, asked
+
+KeySteps = tuple[tuple[str, ...], ...]
+Place = str | tuple[str, str]
+"""What says which question is meant: its id, or its picture's path and its wording."""
+
+
+def to_line(question: Question) -> str:
+    """A question as a line of R1-VL-10K, its id added.
+
+    >>> from r1vl_core.records import Question
+    >>> to_line(Question("q1", "s", "1.png", "", "6 / 3?", (), "2", "…", (("6/3 = 2",),)))
+    '{"id": "q1", "image_path": "1.png", "problem": "6 / 3?", "solution": "…", "key_steps": {"Steps": [["6/3 = 2"]]}}'
+    """
+    record = {
+        "id": question.id,
+        "image_path": question.image,
+        "problem": asked(question.text, question.choices),
+        "solution": question.reference_path or question.answer,
+        "key_steps": {"Steps": [list(forms) for forms in question.key_steps]},
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def export_key_steps(path: Path, questions: Iterable[Question]) -> int:
+    """Write questions as JSON lines, whole or not at all; how many. Raises ValueError when the file is there already, OSError."""
+    if path.exists():
+        raise ValueError(f"{path} exists already; give another name or remove it")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            num_written = sum(bool(file.write(to_line(question) + "\n")) for question in questions)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return num_written
+
+
+def read_given(path: Path) -> dict[Place, KeySteps]:
+    """The key steps of a file by what says which question they belong to. Raises ValueError naming the line and the cure."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; give the JSON lines with the key steps")
+    found: dict[Place, KeySteps] = {}
+    with path.open("rb") as file:
+        for place, record in json_lines(file, str(path)):
+            try:
+                whose = _whose(record)
+                key_steps = read_key_steps(record.get("key_steps"))
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from None
+            if whose in found:
+                raise ValueError(
+                    f"{place}: {whose if isinstance(whose, str) else whose[0]} has key steps already; give each question one record"
+                )
+            found[whose] = key_steps
+    if not found:
+        raise ValueError(f"{path}: holds no record; write one JSON object a line with id and key_steps")
+    return found
+
+
+def given_for(question: Question, given: Mapping[Place, KeySteps]) -> KeySteps | None:
+    """The key steps that a file gives this question; None when it gives none."""
+    by_id = given.get(question.id)
+    return given.get((question.image, normalise(question.text))) if by_id is None else by_id
+
+
+def standing(key_steps: Sequence[Sequence[str]], reference_path: str) -> tuple[KeySteps, int]:
+    """The key steps that the reference path reaches, with the forms that say something, and how many it does not reach.
+
+    Against an answer alone, which has no steps, nothing can be held: then all of them stand that say something.
+    """
+    path = parse(reference_path)
+    said = [tuple(form for form in forms if compile_form(form) is not None) for forms in key_steps]
+    compiled = [tuple(one for form in forms if (one := compile_form(form)) is not None) for forms in said]
+    kept = [
+        forms
+        for forms, one in zip(said, compiled, strict=True)
+        if forms and (not path.steps or match(path, CompiledKeySteps((one,)))[0] is not None)
+    ]
+    return tuple(kept), len(said) - len(kept)
+
+
+def _whose(record: Any) -> Place:
+    if not isinstance(record, dict):
+        raise ValueError("not an object; write one JSON object a line with id and key_steps")
+    if record.get("id") is not None:
+        return str(read_id(record))
+    image, problem = record.get("image_path"), record.get("problem")
+    if not isinstance(image, str) or not isinstance(problem, str):
+        raise ValueError("no id, and no image_path with problem either; say which question is meant")
+    return image, normalise(split_wording(problem).text)

@@ -1,0 +1,111 @@
+"""Many questions with one teacher: a few at a time, in any order, the results in the questions' own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from itertools import count
+from time import monotonic
+from typing import Any
+
+from r1vl_core.config import Teacher
+from r1vl_core.data.teacher.asking import Asker
+from r1vl_core.data.teacher.budget import TeacherStopped, Tokens
+from r1vl_core.data.teacher.cache import AnswerCache
+from r1vl_core.data.teacher.endpoint import connected
+from r1vl_core.data.teacher.lesson import Lesson, teach
+from r1vl_core.data.teacher.pace import Pace
+from r1vl_core.records import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a batch is: questions done of all, tokens and money spent by this recipe so far, seconds since it began.
+
+    >>> Standing(50, 200, Tokens(1000, 10), 0.5, 10.0).seconds_left
+    30.0
+    """
+
+    done: int
+    total: int
+    spent: Tokens
+    cost: float
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Questions a second."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds to go at this rate; infinite while nothing is done."""
+        return (self.total - self.done) / self.rate if self.rate else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Who is asked, with which key (kept out of every text), on whose account: `scope` is the recipe that pays.
+
+    >>> Service(Teacher(base_url="http://127.0.0.1:8000/v1", model="m"), "secret", "3f2a")
+    Service(model='m', scope='3f2a')
+    """
+
+    dials: Teacher
+    key: str
+    scope: str
+    pace: Pace | None = None
+
+    def __repr__(self) -> str:
+        return f"Service(model={self.dials.model!r}, scope={self.scope!r})"
+
+
+def teach_all(
+    questions: Sequence[Question],
+    service: Service,
+    cache: AnswerCache,
+    max_key_steps: int,
+    on_lesson: Callable[[int, Lesson], None],
+    on_progress: Callable[[Standing], None] = lambda standing: None,
+) -> None:
+    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place, and `on_progress` how far all are.
+
+    Raises TeacherStopped when the budget is spent or the service is out, after the calls under way have ended and are kept;
+    ValueError for what the user must mend, OSError where answers cannot be kept.
+    """
+
+    stops: list[TeacherStopped] = []
+
+    async def run() -> None:
+        began = monotonic()
+        async with connected(service.dials, service.key) as endpoint:
+            asker = Asker(service.dials, endpoint, cache, service.scope, service.pace)
+            waiting = iter(enumerate(questions))  # shared by all that work
+            done = count(1)
+
+            async def work() -> None:
+                try:
+                    for place, question in waiting:
+                        on_lesson(place, await teach(question, asker, max_key_steps))
+                        spent = asker.budget.spent
+                        on_progress(Standing(next(done), len(questions), spent, spent.cost(service.dials), monotonic() - began))
+                except TeacherStopped as stop:  # the others end the calls they have begun, since those are paid for
+                    stops.append(stop)
+
+            await _all([work() for _ in range(min(service.dials.concurrency, len(questions)))])
+
+    asyncio.run(run())
+    if stops:
+        raise stops[0]
+
+
+async def _all(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run them to their ends; the first error ends them all."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

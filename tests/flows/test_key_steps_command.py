@@ -1,0 +1,121 @@
+"""`r1vl key-steps` as people call it, on a small built world and a teacher on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.choosing import choose
+from r1vl_core.config import Runtime
+from tasks.registry import STAGES
+from tasks.stages import bring_up_to_date
+from tasks.store import Store
+from tests.chat_server import fails, rule_teacher, serving
+
+PRESET = """
+[world]
+num_questions = 24
+num_heldout = 4
+seed = 5
+
+[key_steps.teacher]
+base_url = "{url}"
+model = "teacher-1"
+price_in = 1.0
+price_out = 5.0
+max_attempts = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with key steps by the rules, and the preset they were made by."""
+    root = tmp_path_factory.mktemp("root")
+    build(root, write_preset(root, "http://127.0.0.1:9/v1"))
+    return root
+
+
+def write_preset(root: Path, url: str) -> str:
+    (root / "small.toml").write_text(PRESET.format(url=url))
+    return str(root / "small.toml")
+
+
+def build(root: Path, preset: str, **overrides: str) -> None:
+    runtime = Runtime(num_workers=1, device="cpu", root=root)
+    bring_up_to_date("key_steps", STAGES, choose(preset, overrides, None), runtime, Store(root))
+
+
+def key_steps(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "R1VL_ROOT": str(root), "COLUMNS": "100", "R1VL_TEACHER_API_KEY": "sk-secret"}
+    command = [sys.executable, "-m", "flows", "key-steps", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_question_is_shown_with_its_picture_its_path_and_where_it_reaches_its_key_steps(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    assert key_steps("export", str(file), root=root).stdout == f"{file}: 24 questions\n"
+    record = json.loads(file.read_text().splitlines()[0])
+    shown = key_steps("show", record["id"][:12], root=root).stdout
+    assert Path(shown.split("picture ")[1].splitlines()[0].strip()).is_file()
+    assert record["solution"] in shown
+    for forms in record["key_steps"]["Steps"]:
+        assert all(form in shown for form in forms)
+    assert "(step " in shown
+    again = key_steps("export", str(file), root=root)
+    assert (again.returncode, again.stderr) == (2, f"r1vl: {file} exists already; give another name or remove it\n")
+
+
+def test_counts_are_of_sources_steps_forms_and_what_was_set_aside(root: Path) -> None:
+    counts = json.loads(key_steps("stats", "--json", root=root).stdout)
+    (source,) = counts["sources"]
+    assert (source["questions"], source["set_aside"]) == (24, 0)
+    assert sum(row["questions"] for row in counts["steps_a_question"]) == 24
+    assert sum(row["steps"] * row["questions"] for row in counts["steps_a_question"]) == source["key_steps"]
+    assert sum(row["forms"] * row["key_steps"] for row in counts["forms_a_step"]) == source["forms"]
+    assert "questions" in key_steps("stats", root=root).stdout
+
+
+def test_an_estimate_asks_a_sample_whose_answers_the_run_itself_finds(root: Path) -> None:
+    with serving(rule_teacher) as chat:
+        preset = write_preset(root, chat.url)
+        for _ in range(2):
+            done = key_steps("estimate", preset, "--sample", "5", root=root)
+            assert done.returncode == 0, done.stderr
+            assert "24 questions with teacher-1, from a sample of 5" in done.stdout
+            sampled = len(chat.requests)
+            assert 10 < sampled <= 15
+        build(root, preset, **{"key_steps.extractor": "teacher"})
+        texts = {json.dumps(request, sort_keys=True) for request in chat.requests}
+        assert sampled < len(chat.requests) == len(texts)
+    counts = json.loads(key_steps("stats", "--json", root=root).stdout)
+    assert counts["cost"][0]["num_calls"] == len(texts)
+
+
+def test_what_is_wrong_is_told_in_a_line(root: Path, tmp_path: Path) -> None:
+    none = key_steps("show", "zzz", root=root)
+    assert (none.returncode, none.stderr.count("\n")) == (2, 1)
+    assert "no question whose id begins with 'zzz' among 24" in none.stderr
+    several = key_steps("show", "", root=root)
+    assert (several.returncode, several.stderr[:24]) == (2, "r1vl: 24 questions have ")
+    missing = key_steps("import", str(tmp_path / "none.jsonl"), root=root)
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "none.jsonl: no such file" in missing.stderr
+    nothing = key_steps("stats", root=tmp_path)
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
+    unbuilt = key_steps("estimate", write_preset(tmp_path, "http://127.0.0.1:9/v1"), root=tmp_path)
+    assert (unbuilt.returncode, unbuilt.stderr.count("\n")) == (2, 1)
+    assert "build it first: r1vl run PRESET --until curate" in unbuilt.stderr
+
+
+def test_a_teacher_that_is_out_ends_with_status_1_and_one_that_refuses_the_key_with_2(root: Path) -> None:
+    with serving(lambda request, number: fails(503)) as chat:
+        out = key_steps("estimate", write_preset(root, chat.url), "--set", "key_steps.teacher.model=out", root=root)
+    assert (out.returncode, "does not answer" in out.stderr) == (1, True)
+    with serving(lambda request, number: fails(401, "bad key sk-secret")) as chat:
+        locked = key_steps("estimate", write_preset(root, chat.url), "--set", "key_steps.teacher.model=out", root=root)
+    assert (locked.returncode, "R1VL_TEACHER_API_KEY" in locked.stderr, "sk-secret" in locked.stderr) == (2, True, False)
