@@ -26,6 +26,7 @@ from tasks import curate
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
+from tasks.world import weights_of
 
 REVISION = 3
 DATABASE = "key_steps.duckdb"
@@ -57,7 +58,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     if dials.laid_over is not None:
         settings["laid_over"] = inputs.file(dials.laid_over)
     if dials.max_questions:
-        settings |= {"seed": preset.seed, "weights": _weights(preset)}
+        settings |= {"seed": preset.seed, "weights": weights_of(preset)}
     if dials.extractor == "rules":
         return Recipe("key_steps", REVISION, settings, inputs)
     from r1vl_core.data.teacher.lesson import PROMPTS
@@ -70,7 +71,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
     curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
-    questions = draw(curated, job.preset.key_steps.max_questions, _weights(job.preset), job.preset.seed)
+    questions = draw(curated, job.preset.key_steps.max_questions, weights_of(job.preset), job.preset.seed)
     extracted = _extract(job, questions)
     accepted, rejected = [], []
     for row, (question, found) in enumerate(zip(questions, extracted, strict=True)):
@@ -162,11 +163,6 @@ def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     told = ", ".join(f"{reason} {number}" for reason, number in failures.most_common()) or "none"
     job.log(f"{len(lessons)} questions asked of {teacher_of(job.preset).model}; failed: {told} (fallback: {dials.fallback})")
     return extracted
-
-
-def _weights(preset: Preset) -> dict[str, float]:
-    """How often each source's questions are drawn, where that is not as often as any other's."""
-    return {source.name: source.weight for source in preset.sources if source.weight != 1}
 
 
 def _by_whom(extracted: Sequence[Extracted]) -> dict[str, int]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r1vl_core.config import KeySteps, Preset, Warmup, World
 from r1vl_core.data.sampling import draw
+from tasks.warmup import examples_of
+from tasks.world import weights_of
 from tests.core.data.samples import question
 
 QUESTIONS = [
@@ -48,3 +52,14 @@ def test_the_order_is_kept_and_does_not_decide() -> None:
 
 def test_nothing_is_drawn_unless_asked_for() -> None:
     assert draw(QUESTIONS, 0, {}, 0) == draw(QUESTIONS, 90, {}, 0) == draw(QUESTIONS, 1000, {}, 0) == QUESTIONS
+
+
+def test_stepgrpo_learns_from_what_warm_up_saw() -> None:
+    """The paper's rule: the questions for StepGRPO are drawn from the warm-up data, also where warm-up takes a part."""
+    preset = Preset(name="p", world=World(), seed=3, warmup=Warmup(max_questions=50), key_steps=KeySteps(max_questions=20))
+    bare = [replace(one, reference_path="") if number % 7 == 0 else one for number, one in enumerate(QUESTIONS)]
+    seen = {one.id for one in examples_of(bare, preset)}
+    learnt = draw(bare, preset.key_steps.max_questions, weights_of(preset), preset.seed)
+    assert {one.id for one in learnt if one.reference_path} <= seen
+    assert all(one.reference_path for one in examples_of(bare, preset))
+    assert examples_of(QUESTIONS, preset.model_copy(update={"warmup": Warmup()})) == QUESTIONS
