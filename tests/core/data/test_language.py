@@ -25,6 +25,8 @@ from tests.core.data.samples import Curated, Folder, record
         ("x^2 + y^2 = 4", None),
         ("", None),
         ("A: 12", None),
+        # The model alone is sure that this is Cornish.
+        ("Row 1: blue 8 2 green 5.\nRow 2: red 2 yellow 2 1.\nRow 3: 2 8 2.", None),
     ],
 )
 def test_what_is_surely_another_language_is_named(text: str, found: str | None) -> None:
