@@ -45,14 +45,15 @@ def interpret(value: Any) -> Content:
     if "messages" not in value and "conversations" not in value:
         content = _from_paper(value) if "problem" in value else _ours(value) if "question" in value else None
         if content is None:
-            raise ValueError("neither 'messages' nor 'conversations' in the record, nor 'problem' and 'solution'")
+            found = ", ".join(f"{name!a:.40}" for name in list(value)[:6]) or "nothing"
+            raise ValueError(f"neither 'messages' nor 'conversations' nor 'problem' in the record, which holds {found}")
     else:
         user, assistant = _turns(value)
         content = Content(user, assistant, _images(value), _answer(value))
     named = (("the user's text", content.user), ("the assistant's text", content.assistant), ("the answer", content.answer))
     for name, text in (*named, *(("an image path", path) for path in content.images)):
         if not is_unicode(text):
-            raise ValueError(f"{name} holds half of a surrogate pair or bytes that are not UTF-8")
+            raise ValueError(f"{name} holds half of a surrogate pair or bytes that are not UTF-8; save the file as UTF-8")
     return content
 
 

@@ -21,6 +21,15 @@ _SUFFIXES: dict[str, Literal["jsonl", "parquet", "duckdb"]] = {
 }  # fmt: skip
 
 
+_NO_TEXT = (
+    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
+    (b"PK\x03\x04", "a ZIP archive; unpack it first"),
+    (b"\xff\xfe", "in UTF-16; save it as UTF-8"),
+    (b"\xfe\xff", "in UTF-16; save it as UTF-8"),
+)
+"""How files begin that are no text of ours, and the cure."""
+
+
 def read_records(source: Source) -> Iterator[RawRecord]:
     """The records of one source in the file's order; `row` counts from 0 and every malformed record has a row of its own.
 
@@ -54,6 +63,9 @@ def format_of(source: Source) -> Literal["json", "jsonl", "parquet", "duckdb"]:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise ValueError(f"{where}: cannot be read: {error.strerror}") from None
+    for mark, cure in _NO_TEXT:
+        if head.startswith(mark):
+            raise ValueError(f"{where} is {cure}")
     text = head.decode("utf-8-sig", "surrogateescape").lstrip()
     if not text:
         raise ValueError(f"{where} is empty; a JSON array or JSON lines are expected")
