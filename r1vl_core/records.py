@@ -30,7 +30,8 @@ class RawRecord:
     """One record as a reader found it, before any check.
 
     `raw` is the record's own text (JSON), kept so that a rejected record can be looked at as it was.
-    `problem` names why the reader itself could not make sense of it (None when it could).
+    `problem` names why the reader itself could not make sense of it (None when it could). `assistant` is empty for a record of answer
+    and key steps alone; `answer` is the record's own, empty where only its path gives one; `choices` None: they stand in `user`.
 
     >>> RawRecord(source="world", row=0, raw="{}", user="<image>How many?", assistant="### ...", images=("a.png",)).row
     0
@@ -42,6 +43,9 @@ class RawRecord:
     user: str = ""
     assistant: str = ""
     images: tuple[str, ...] = ()
+    answer: str = ""
+    key_steps: tuple[tuple[str, ...], ...] = ()
+    choices: tuple[tuple[str, str], ...] | None = None
     problem: str | None = None
 
 
@@ -51,7 +55,8 @@ class Question:
 
     `text` is what is asked, without image placeholder and without instruction; `choices` are (letter, text) pairs in the
     order asked, empty for a free-form question; `answer` is the gold answer as it stands in the reference path;
-    `key_steps` is a tuple of key steps, each a tuple of equivalent forms.
+    `key_steps` is a tuple of key steps, each a tuple of equivalent forms. `reference_path` is empty where only the answer is known:
+    StepGRPO may train on such a question, warm-up may not.
 
     >>> Question(id="q1", source="world", image="1.png", image_sha256="", text="What is 6 / 3?", choices=(), answer="2",
     ...          reference_path="", key_steps=(("6/3 = 2", "6 divided by 3 equals 2"),)).key_steps[0][0]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from r1vl_core.config import Preset, Source
 from r1vl_core.data import curate, database
 from r1vl_core.data.readers import read_records
-from r1vl_core.data.set_aside import set_aside
+from r1vl_core.data.set_aside import Lots
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
-from r1vl_core.records import Question, RawRecord, Rejected, asked
+from r1vl_core.records import Question, Rejected, asked
 from tasks.checkpoints import check_model, digest_checkpoint, find_checkpoint
 from tasks.image_memory import StoredImageMemory
 from tasks.inputs import DIGESTS, Inputs
@@ -19,7 +20,7 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import check_heldout, heldout_file, image_roots, sources
 
-REVISION = 2
+REVISION = 3
 DATABASE = "curated.duckdb"
 _CURES = {
     "missing_image": "; its path starts at this source's `images`, {images}",
@@ -31,76 +32,127 @@ _CURES = {
 VALIDATION = "validation.duckdb"
 """Questions set aside, where there are any; handed on by the stages between curation and StepGRPO."""
 
+_FIRST_PROGRESS = 500
+
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """What is read, by content; what counts tokens; what a record must fulfil."""
     settings: dict[str, Any] = {
-        **preset.curate.identity(),
+        **preset.curate.identity("contamination_data"),
         "max_pixels": preset.max_pixels,
         "model": digest_checkpoint(preset, inputs),
-        "sources": [
-            {"name": source.name, "licence": source.licence, "file": inputs.file(source.path), "images": inputs.folder(source.images)}
-            for source in preset.sources
-        ],
+        "sources": [_source(source, inputs) for source in preset.sources],
     }
     if preset.evaluate.data is not None and preset.curate.contamination:
         settings["heldout"] = inputs.file(preset.evaluate.data)
+    if preset.curate.contamination_data and preset.curate.contamination:
+        settings["contamination_data"] = [inputs.file(file) for file in preset.curate.contamination_data]
     return Recipe("curate", REVISION, settings, inputs, prompts_of(preset))
 
 
 def build(job: Build) -> Mapping[str, Any]:
-    """Read, check, store."""
-    from r1vl_core.policy.model import load_policy  # torch is imported only where a stage is really built
-
-    preset, settings = job.preset, job.preset.curate
-    policy = load_policy(find_checkpoint(preset), prompt=preset.prompt, max_pixels=preset.max_pixels, weights=False)
-    files = sources(preset, job.inputs)
-    heldout = read_tsv(heldout_file(preset, job.inputs)) if settings.contamination else ()
-
-    def count_prompt_tokens(question: Question, width: int, height: int) -> int:
-        return policy.count_prompt_tokens(asked(question.text, question.choices), width, height)
-
-    def records() -> Iterator[RawRecord]:
-        for source in files:
-            yield from read_records(source)
-
-    checks = curate.Checks(
-        settings,
-        image_roots(preset, job.inputs),
-        count_prompt_tokens,
-        policy.count_path_tokens,
-        curate.held_out_questions(heldout, settings.max_image_pixels),
-    )
+    """Read, check, store; in bounded memory."""
+    files = sources(job.preset, job.inputs)
+    tally = _Tally(job.log, files)
     memory = StoredImageMemory(job.root / DIGESTS)
     with job.engine(job.runtime) as map_shards:
-        found = curate.curate(
-            records(), checks, memory=memory, map_shards=map_shards, on_progress=lambda done: job.log(f"{done} records read")
-        )
-    if not found.questions:
-        raise ValueError(f"none of {found.num_read} records became a question; {_first_reject(found.rejected, files)}")
-    path = job.out / DATABASE
-    questions, validation = set_aside(found.questions, settings.eval_questions)
-    database.write_curated(path, questions, found.rejected, files)
-    content = {DATABASE: database.content_digest(path)}
-    if validation:
-        database.write_curated(job.out / VALIDATION, validation, (), files)
-        content[VALIDATION] = database.content_digest(job.out / VALIDATION)
-    counts = database.counts(path)
+        outcomes = curate.curate(files, _checks(job), memory=memory, map_shards=map_shards)
+        content = _store(job, tally.counted(outcomes), files)
+    counts = database.counts(job.out / DATABASE)
+    num_validation = tally.num_questions - counts.num_accepted
+    assert counts.num_read + num_validation == tally.num_read, (counts, tally.num_read)
     reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected_by_reason.items()) or "none"
-    aside = f" and {len(validation)} set aside" if validation else ""
-    job.log(f"{found.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
+    aside = f" and {num_validation} set aside" if num_validation else ""
+    job.log(f"{tally.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
     if counts.num_rejected:
         job.log('each rejected record with its reason: r1vl sql --artifact curate "SELECT source, row, reason, detail FROM rejected"')
     return {
         "content": content,
         "metrics": {
-            "num_records": found.num_read,
+            "num_records": tally.num_read,
             "num_questions": counts.num_accepted,
             "num_rejected": counts.num_rejected,
-            **({"num_validation": len(validation)} if validation else {}),
+            **({"num_validation": num_validation} if num_validation else {}),
             **{f"rejected_{reason}": number for reason, number in counts.rejected_by_reason.items()},
         },
     }
+
+
+def _checks(job: Build) -> curate.Checks:
+    from r1vl_core.policy.model import load_policy  # torch is imported only where a stage is really built
+
+    preset, settings = job.preset, job.preset.curate
+    policy = load_policy(find_checkpoint(preset), prompt=preset.prompt, max_pixels=preset.max_pixels, weights=False)
+
+    def count_prompt_tokens(question: Question, width: int, height: int) -> int:
+        return policy.count_prompt_tokens(asked(question.text, question.choices), width, height)
+
+    held_out = [
+        item for file, name in _held_out_files(job) for item in curate.held_out_questions(read_tsv(file), settings.max_image_pixels, name)
+    ]
+    roots = image_roots(preset, job.inputs)
+    return curate.Checks(settings, roots, count_prompt_tokens, policy.count_path_tokens, held_out, policy.tokenizer_json)
+
+
+def _held_out_files(job: Build) -> list[tuple[Path, str]]:
+    """Evaluation files that must stay unseen, each with what it is called in a reject."""
+    settings = job.preset.curate
+    if not settings.contamination:
+        return []
+    return [(heldout_file(job.preset, job.inputs), "the held-out set"), *((file, file.name) for file in settings.contamination_data)]
+
+
+def _store(job: Build, outcomes: Iterable[Question | Rejected], files: Sequence[Source]) -> dict[str, str]:
+    """Write the database, or both where questions are set aside; their content digests by file name."""
+    path, aside = job.out / DATABASE, job.out / VALIDATION
+    count = job.preset.curate.eval_questions
+    if not count:
+        database.write_curated(path, outcomes, files)
+        return {DATABASE: database.content_digest(path)}
+    # Which are set aside is known when all have been seen.
+    lots = Lots(count)
+    staged = job.out / "staged.duckdb"
+    database.write_curated(staged, lots.seen(outcomes), files)
+    drawn = lots.drawn()
+    rows = database.iterate(staged)
+    database.write_curated(path, (row for row in rows if isinstance(row, Rejected) or row.id not in drawn), files)
+    rows = database.iterate(staged)
+    database.write_curated(aside, (row for row in rows if isinstance(row, Question) and row.id in drawn), files)
+    staged.unlink()
+    return {file.name: database.content_digest(file) for file in (path, aside)}
+
+
+class _Tally:
+    """Counts outcomes as they pass, and says now and then how far it is."""
+
+    def __init__(self, log: Callable[[str], None], sources: Sequence[Source]) -> None:
+        self._log, self._sources = log, sources
+        self._first: Rejected | None = None
+        self.num_read = self.num_questions = 0
+
+    def counted(self, outcomes: Iterable[Question | Rejected]) -> Iterator[Question | Rejected]:
+        """The same outcomes. Raises ValueError at their end when no question was among them."""
+        next_line = _FIRST_PROGRESS
+        for outcome in outcomes:
+            self.num_read += 1
+            if isinstance(outcome, Question):
+                self.num_questions += 1
+            elif self._first is None:
+                self._first = outcome
+            if self.num_read == next_line:
+                self._log(f"{self.num_read} records read")
+                next_line += max(_FIRST_PROGRESS, 10 ** (len(str(self.num_read)) - 1))
+            yield outcome
+        if not self.num_questions:
+            raise ValueError(f"none of {self.num_read} records became a question; {_told(self._first, self._sources)}")
+
+
+def _source(source: Source, inputs: Inputs) -> dict[str, Any]:
+    file = inputs.folder(source.path) if source.path.is_dir() else inputs.file(source.path)
+    found = {"name": source.name, "licence": source.licence, "file": file, "images": inputs.folder(source.images)}
+    # What came later counts only where it is not at its default (`Dials.identity`).
+    later = {"format": source.format, "weight": source.weight}
+    return {**found, **{name: value for name, value in later.items() if value != Source.model_fields[name].default}}
 
 
 def prompts_of(preset: Preset) -> dict[str, str]:
@@ -125,23 +177,24 @@ def _find_a_question(source: Source, preset: Preset) -> None:
     Raises ValueError naming the first reject when none does, as building would when it had read them all.
     """
     checks = curate.Checks(preset.curate, {source.name: source.images}, lambda *_: 0, lambda _: 0)
-    rejected: list[Rejected] = []
+    first: Rejected | None = None
+    num_read = 0
     for record in read_records(source):
+        num_read += 1
         (outcome,) = curate.judge([record], checks)
         if not isinstance(outcome, Rejected):
             return
-        rejected.append(outcome)
-    raise ValueError(f"source {source.name}: none of {len(rejected)} records becomes a question; {_first_reject(rejected, [source])}")
+        first = first or outcome
+    raise ValueError(f"source {source.name}: none of {num_read} records becomes a question; {_told(first, [source])}")
 
 
-STAGE = Stage("curate", ("world",), recipe, build, looks=looks)
-
-
-def _first_reject(rejected: Sequence[Rejected], sources: Sequence[Source]) -> str:
-    """What became of the first record, and what to do about it."""
-    if not rejected:
+def _told(first: Rejected | None, sources: Sequence[Source]) -> str:
+    """What became of the first record that was rejected, and what to do about it."""
+    if first is None:
         return f"{', '.join(str(source.path) for source in sources)}: no records in it"
-    first = rejected[0]
     source = next(source for source in sources if source.name == first.source)
     cure = _CURES.get(first.reason, "").format(images=source.images)
     return f"the first, row {first.row} of {first.source} ({source.path}), is rejected as {first.reason}: {first.detail}{cure}"
+
+
+STAGE = Stage("curate", ("world",), recipe, build, looks=looks)

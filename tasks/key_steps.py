@@ -18,12 +18,14 @@ from r1vl_core.config import Preset
 from r1vl_core.data import database
 from r1vl_core.data.extract import extract_each
 from r1vl_core.data.given import given_for, read_given, standing
+from r1vl_core.data.sampling import draw
 from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
 from tasks import curate
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
+from tasks.world import weights_of
 
 REVISION = 3
 DATABASE = "key_steps.duckdb"
@@ -54,6 +56,8 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     settings = dials.identity("teacher", "laid_over", *(("fallback",) if dials.extractor == "rules" else ()))
     if dials.laid_over is not None:
         settings["laid_over"] = inputs.file(dials.laid_over)
+    if dials.max_questions:
+        settings |= {"seed": preset.seed, "weights": weights_of(preset)}
     if dials.extractor == "rules":
         return Recipe("key_steps", REVISION, settings, inputs)
     from r1vl_core.data.teacher.lesson import PROMPTS
@@ -65,7 +69,8 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
-    questions = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
+    curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
+    questions = draw(curated, job.preset.key_steps.max_questions, weights_of(job.preset), job.preset.seed)
     extracted = _extract(job, questions)
     accepted, rejected = [], []
     for row, (question, found) in enumerate(zip(questions, extracted, strict=True)):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
+from r1vl_core.data.sampling import draw
+from r1vl_core.records import Question
 from tasks import curate
 from tasks.checkpoints import digest_checkpoint, find_checkpoint
 from tasks.inputs import Inputs
@@ -13,7 +15,7 @@ from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
 from tasks.reports import collect_reports, meaning_of_reports
 from tasks.stages import Build, Stage
-from tasks.world import image_roots
+from tasks.world import image_roots, weights_of
 
 if TYPE_CHECKING:
     from tasks.trainer import Work
@@ -25,12 +27,14 @@ POLICY = "policy"
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """The curated questions, the start checkpoint and the settings that decide the weights."""
-    settings = {
+    settings: dict[str, Any] = {
         **preset.warmup.identity("save_every"),
         "model": digest_checkpoint(preset, inputs),
         "seed": preset.seed,
         "max_pixels": preset.max_pixels,
     }
+    if preset.warmup.max_questions:
+        settings["drawn"] = {"by": "source", "weights": weights_of(preset)}
     needed = {name: digest for name, digest in inputs.items() if name != "world"}  # its pictures' digests stand in the questions
     return Recipe("warmup", REVISION, settings, needed, curate.prompts_of(preset))
 
@@ -59,12 +63,19 @@ def order_of(job: Build) -> dict[str, Any]:
     }
 
 
+def examples_of(questions: Sequence[Question], preset: Preset) -> list[Question]:
+    """The questions to train on: those drawn, but for the ones without a path. With one seed, what key_steps draws is part of it, unless
+    it draws more."""
+    drawn = draw(questions, preset.warmup.max_questions, weights_of(preset), preset.seed)
+    return [question for question in drawn if question.reference_path]
+
+
 def compute(work: Work) -> None:
     """In the child: train and save."""
     from r1vl_core.training import warmup
 
     preset, policy = work.preset, work.trainee(work.order["policy"])
-    questions = work.questions()
+    questions = examples_of(work.questions(), preset)
 
     def get_example(number: int) -> warmup.Example:
         question = questions[number]

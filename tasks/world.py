@@ -46,6 +46,11 @@ def image_roots(preset: Preset, inputs: Mapping[str, Artifact]) -> dict[str, Pat
     return {source.name: source.images for source in sources(preset, inputs)}
 
 
+def weights_of(preset: Preset) -> dict[str, float]:
+    """How often each source's questions are drawn, where that is not as often as any other's."""
+    return {source.name: source.weight for source in preset.sources if source.weight != 1}
+
+
 def heldout_file(preset: Preset, inputs: Mapping[str, Artifact]) -> Path:
     """The held-out questions: the preset's file, or the world's."""
     return preset.evaluate.data if preset.evaluate.data is not None else inputs["world"].path / "heldout.tsv"

@@ -33,17 +33,21 @@ class Source(Dials):
     name: str = Field(min_length=1)
     """Short name; stored with every question that came from here."""
     path: Path
-    """The file: Mulberry-SFT / ShareGPT JSON, or JSON lines."""
+    """The file: Mulberry-SFT / ShareGPT or R1-VL-10K as JSON, JSON lines or Parquet; or an artifact's folder with a database of ours."""
     images: Path
     """Folder that the records' image paths are relative to."""
     licence: str = ""
     """Licence note, kept with the artifact."""
+    format: Literal["auto", "json", "jsonl", "parquet", "duckdb"] = "auto"
+    """What the file is: one JSON array, JSON lines, Parquet, a database of ours; auto goes by the name and the first bytes."""
+    weight: float = Field(1.0, gt=0)
+    """How often its questions are drawn, against their share of all, where a stage trains on a subset (max_questions)."""
 
 
 class Curate(Dials):
     """Raw records to validated questions."""
 
-    later = frozenset({"eval_questions"})
+    later = frozenset({"eval_questions", "language", "near_duplicates", "near_picture_bits", "contaminated_by", "contamination_data"})
 
     min_image_side: int = Field(28, ge=1)
     """Pixels; a picture with a shorter side is rejected."""
@@ -57,6 +61,17 @@ class Curate(Dials):
     """Reject training questions whose picture and question also stand in the held-out file."""
     eval_questions: int = Field(0, ge=0)
     """Validation questions set aside for evaluation during StepGRPO: neither warm-up nor StepGRPO trains on them."""
+    language: str = Field("", pattern="^([a-z]{2,3})?$")
+    """ISO 639 code ("en"): a record whose question or path is surely in another language is rejected; empty means any language."""
+    near_duplicates: float = Field(0.8, ge=0, le=1)
+    """Texts that share this much of their five-letter pieces (Jaccard) are nearly the same; 0 looks for exact duplicates only."""
+    near_picture_bits: int = Field(4, ge=0, le=16)
+    """Bits, of 64, in which the perceptual hashes of nearly the same pictures differ at most."""
+    contaminated_by: Literal["both", "either"] = "both"
+    """A record is contaminated when a held-out row has nearly its question and picture; either: or its picture alone, or alone its
+    question, if that has 13 words or more."""
+    contamination_data: tuple[Path, ...] = ()
+    """Evaluation files (VLMEvalKit TSV) that must stay unseen, besides evaluate.data."""
 
 
 class Rewards(Dials):

@@ -62,12 +62,14 @@ class Teacher(Dials):
 class KeySteps(Dials):
     """Key-step extraction."""
 
-    later = frozenset({"fallback", "teacher", "laid_over"})
+    later = frozenset({"fallback", "teacher", "laid_over", "max_questions"})
 
     extractor: Literal["rules", "teacher"] = "rules"
     """Who extracts: the offline rules, or a teacher (three prompts a question, as in the paper)."""
     max_key_steps: int = Field(6, ge=1)
     """Key steps a question, at most."""
+    max_questions: int = Field(0, ge=0)
+    """Questions drawn for StepGRPO, by seed, source and weight, before key steps are made (the paper: 10,000); 0 means all."""
     fallback: Literal["rules", "reject"] = "rules"
     """What becomes of a question on which the teacher fails: the rules extract, or it is set aside."""
     teacher: Teacher | None = None

@@ -81,7 +81,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _anchor(table: dict[str, Any], folder: Path) -> None:
     """Make the file paths of a preset's table absolute, and `model` where it names a folder; what has the wrong type is told later."""
-    sources, model = table.get("sources"), table.get("model")
+    sources, model, curate = table.get("sources"), table.get("model"), table.get("curate")
+    if isinstance(curate, dict) and isinstance(files := curate.get("contamination_data"), list):
+        curate["contamination_data"] = [str(folder / Path(file).expanduser()) if isinstance(file, str) else file for file in files]
     for group in [*(sources if isinstance(sources, list) else ()), table.get("key_steps"), table.get("evaluate")]:
         for key in ("path", "images", "data", "laid_over"):
             if isinstance(group, dict) and isinstance(group.get(key), str):

@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars
+import pyarrow
 
 from r1vl_core.config import Source
 from r1vl_core.data.named_sql import named_sql
@@ -26,20 +27,20 @@ TABLES = ("meta", "sources", "questions", "reasoning_paths", "key_steps", "rejec
 """Every table, in the order their digests are joined."""
 
 _BATCH_ROWS = 8192
-_PLAIN = polars.String()
-_CHOICES = polars.List(polars.Struct({"letter": polars.String(), "text": polars.String()}))
-# The columns of a frame are named and typed here, so that an empty one has them too.
-_COLUMNS: dict[str, dict[str, polars.DataType]] = {
-    "sources": {"position": polars.Int32(), "name": _PLAIN, "file": _PLAIN, "licence": _PLAIN},
+_TEXT, _NUMBER = pyarrow.string(), pyarrow.int32()
+_CHOICES = pyarrow.list_(pyarrow.struct({"letter": _TEXT, "text": _TEXT}))
+# The columns of a batch are named and typed here, so that one of empty lists has the right types.
+_COLUMNS: dict[str, dict[str, Any]] = {
+    "sources": {"position": _NUMBER, "name": _TEXT, "file": _TEXT, "licence": _TEXT, "weight": pyarrow.float64()},
     "questions": {
-        "position": polars.Int32(),
-        **dict.fromkeys(("id", "source", "image", "image_sha256", "text"), _PLAIN),
+        "position": _NUMBER,
+        **dict.fromkeys(("id", "source", "image", "image_sha256", "text"), _TEXT),
         "choices": _CHOICES,
-        "answer": _PLAIN,
+        "answer": _TEXT,
     },
-    "reasoning_paths": {"position": polars.Int32(), "question_id": _PLAIN, "text": _PLAIN},
-    "key_steps": {"position": polars.Int32(), "question_id": _PLAIN, "number": polars.Int32(), "forms": polars.List(_PLAIN)},
-    "rejected": {"position": polars.Int32(), "source": _PLAIN, "row": polars.Int64(), **dict.fromkeys(("reason", "detail", "raw"), _PLAIN)},
+    "reasoning_paths": {"position": _NUMBER, "question_id": _TEXT, "text": _TEXT},
+    "key_steps": {"position": _NUMBER, "question_id": _TEXT, "number": _NUMBER, "forms": pyarrow.list_(_TEXT)},
+    "rejected": {"position": _NUMBER, "source": _TEXT, "row": pyarrow.int64(), **dict.fromkeys(("reason", "detail", "raw"), _TEXT)},
 }
 
 
@@ -63,24 +64,40 @@ class Counts:
         return self.num_accepted + self.num_rejected
 
 
-def write_curated(path: Path, questions: Iterable[Question], rejected: Iterable[Rejected], sources: Sequence[Source]) -> None:
-    """Write a new database: questions and rejected rows in the order given, sources without their folders.
+def write_curated(path: Path, outcomes: Iterable[Question | Rejected], sources: Sequence[Source]) -> None:
+    """Write a new database: questions and rejected rows, each in the order given, sources without their folders.
 
+    Memory holds one batch of outcomes, however many there are.
     Raises ValueError when `path` exists already, OSError when it cannot be written (no permission, disk full); then nothing is left.
     """
-    rows = [(position, source.name, source.path.name, source.licence) for position, source in enumerate(sources)]
-    _write(path, questions, rejected, rows)
+    rows = [(position, source.name, source.path.name, source.licence, source.weight) for position, source in enumerate(sources)]
+    _write(path, outcomes, rows)
 
 
 def write_key_steps(path: Path, questions: Iterable[Question], rejected: Iterable[Rejected] = ()) -> None:
     """Write a new database of questions with their key steps; `rejected` are those whose extraction failed. Raises as `write_curated`."""
-    _write(path, _with_key_steps(questions), rejected, [])
+    _write(path, chain(_with_key_steps(questions), rejected), [])
 
 
 def read_questions(path: Path) -> list[Question]:
     """All questions in stored order, with their reference paths and, where there are any, key steps. Raises ValueError."""
     with _reading(path) as connection:
         return [_question(row) for row in connection.execute(_step("read_questions")).fetchall()]
+
+
+def read_some_questions(path: Path, start: int, num: int) -> list[Question]:
+    """`num` questions in stored order, from the `start`-th on, as `read_questions`. Raises ValueError."""
+    with _reading(path) as connection:
+        return [_question(row) for row in connection.execute(_step("read_some_questions"), {"start": start, "num": num}).fetchall()]
+
+
+def iterate(path: Path) -> Iterator[Question | Rejected]:
+    """All questions, then all rejected rows, in stored order and in bounded memory. Raises ValueError."""
+    with _reading(path) as connection:
+        for step, make in (("read_questions", _question), ("read_rejected", lambda row: Rejected(*row))):
+            rows = connection.cursor().execute(_step(step))
+            while batch := rows.fetchmany(_BATCH_ROWS):
+                yield from map(make, batch)
 
 
 def read_rejected(path: Path) -> list[Rejected]:
@@ -115,14 +132,14 @@ def content_digest(path: Path) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _write(path: Path, questions: Iterable[Question], rejected: Iterable[Rejected], sources: list[tuple[Any, ...]]) -> None:
+def _write(path: Path, outcomes: Iterable[Question | Rejected], sources: list[tuple[Any, ...]]) -> None:
     if path.exists():
         raise ValueError(f"{path} exists already; a database is written once, under a new name")
     try:
         with duckdb.connect(str(path)) as connection:
             # One transaction: whoever opens the file of a killed build finds no tables, never half of the rows.
             connection.begin()
-            _fill(connection, questions, rejected, sources)
+            _fill(connection, outcomes, sources)
             connection.commit()
             connection.execute("CHECKPOINT")
     except BaseException as error:
@@ -133,16 +150,19 @@ def _write(path: Path, questions: Iterable[Question], rejected: Iterable[Rejecte
         raise
 
 
-def _fill(
-    connection: duckdb.DuckDBPyConnection, questions: Iterable[Question], rejected: Iterable[Rejected], sources: list[tuple[Any, ...]]
-) -> None:
+def _fill(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[Question | Rejected], sources: list[tuple[Any, ...]]) -> None:
     connection.execute(_step("tables"))
     connection.execute(_step("insert_meta"), [SCHEMA_VERSION])
     _insert(connection, "sources", sources)
-    for start, batch in _batches(questions):
-        _insert_questions(connection, start, batch)
-    for start, batch in _batches(rejected):
-        _insert(connection, "rejected", [(start + i, r.source, r.row, r.reason, r.detail, r.raw) for i, r in enumerate(batch)])
+    iterator, num_questions, num_rejected = iter(outcomes), 0, 0
+    while batch := list(islice(iterator, _BATCH_ROWS)):
+        questions = [one for one in batch if isinstance(one, Question)]
+        rejected = [one for one in batch if isinstance(one, Rejected)]
+        _insert_questions(connection, num_questions, questions)
+        rows = [(num_rejected + i, r.source, r.row, r.reason, r.detail, r.raw) for i, r in enumerate(rejected)]
+        _insert(connection, "rejected", rows)
+        num_questions += len(questions)
+        num_rejected += len(rejected)
     connection.execute(_step("views"))
 
 
@@ -152,23 +172,19 @@ def _insert_questions(connection: duckdb.DuckDBPyConnection, start: int, batch: 
         for i, q in enumerate(batch)
     ]
     _insert(connection, "questions", rows)
-    _insert(connection, "reasoning_paths", [(start + i, q.id, q.reference_path) for i, q in enumerate(batch)])
+    _insert(connection, "reasoning_paths", [(start + i, q.id, q.reference_path) for i, q in enumerate(batch) if q.reference_path])
     steps = [(start + i, q.id, number, list(forms)) for i, q in enumerate(batch) for number, forms in enumerate(q.key_steps)]
     _insert(connection, "key_steps", steps)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows through an Arrow frame: some forty times faster a row than one statement each."""
-    connection.register("batch", polars.DataFrame(rows, schema=_COLUMNS[table], orient="row"))
+    """Insert rows as an Arrow table: some forty times faster a row than one statement each."""
+    if not rows:
+        return
+    columns = zip(_COLUMNS[table].items(), zip(*rows, strict=True), strict=True)
+    connection.register("batch", pyarrow.table({name: pyarrow.array(values, kind) for (name, kind), values in columns}))
     connection.execute(_step(f"insert_{table}"))
     connection.unregister("batch")
-
-
-def _batches(rows: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
-    iterator, start = iter(rows), 0
-    while batch := list(islice(iterator, _BATCH_ROWS)):
-        yield start, batch
-        start += len(batch)
 
 
 def _with_key_steps(questions: Iterable[Question]) -> Iterator[Question]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 CHUNK_CHARS = 1 << 21
 """Characters read at a time."""
@@ -29,6 +29,12 @@ _NEXT_RECORD = re.compile(r'\{\s*"(?:messages|conversations|images?|id|image_pat
 _LONGEST_HEAD = 64
 
 
+class Reads(Protocol):
+    """What is asked of a text file: at most so many characters, none at its end."""
+
+    def read(self, num_chars: int, /) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Element:
     """One element of the file: its text, and either its decoded value or its problem.
@@ -44,8 +50,16 @@ class Element:
 
 def read_array(file: TextIO) -> Iterator[Element]:
     """Elements of the one JSON array that the file holds. Broken text becomes elements with a problem; nothing is left out."""
-    window = _Window(file)
-    window.expect("[")
+    return read_elements(Window(file), from_start=True, may_stop=lambda: False)
+
+
+def read_elements(window: Window, *, from_start: bool, may_stop: Callable[[], bool]) -> Iterator[Element]:
+    """As `read_array`, from the array's bracket on (`from_start`) or from the place of an element.
+
+    It ends early if, when it has stepped over a comma behind a whole record, nothing else is in the window and `may_stop` says so.
+    """
+    if from_start:
+        window.expect("[")
     needs_comma = False
     while True:
         char = window.peek()
@@ -58,6 +72,8 @@ def read_array(file: TextIO) -> Iterator[Element]:
             if not needs_comma:
                 yield Element(",", problem="a comma without a record before it")
             window.expect(",")
+            if needs_comma and window.is_used_up() and may_stop():
+                return
             needs_comma = False
             continue
         element = _next_element(window)
@@ -96,7 +112,16 @@ def _decode(text: str) -> Element:
     return Element(text, value)
 
 
-def _next_element(window: _Window) -> Element:
+def decode_at(text: str, at: int) -> tuple[Element | None, int]:
+    """The element that begins at `at`, and where it ends; None where there is no whole one."""
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        return None, at
+    return Element(text[at:end], value), end
+
+
+def _next_element(window: Window) -> Element:
     while True:
         try:
             value, end = _DECODER.raw_decode(window.text, window.at)
@@ -137,10 +162,10 @@ def _skip_line(file: TextIO) -> None:
         pass
 
 
-class _Window:
+class Window:
     """The part of a file that is in memory: `text`, of which everything before `at` is done with."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: Reads) -> None:
         self._file = file
         self.text = ""
         self.at = 0
@@ -166,6 +191,10 @@ class _Window:
                 return self.text[self.at]
             if not self.grow():
                 return ""
+
+    def is_used_up(self) -> bool:
+        """Whether nothing but space is left in memory."""
+        return _SPACE.fullmatch(self.text, self.at) is not None
 
     def expect(self, char: str) -> None:
         """Step over `char`, which the caller has seen."""

@@ -2,19 +2,20 @@
 
 -- name: tables
 CREATE TABLE meta (
-    schema_version INTEGER NOT NULL
+    schema_version INTEGER NOT NULL CHECK (schema_version > 0)
 );
 
 CREATE TABLE sources (
-    position INTEGER NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0),
     name     VARCHAR PRIMARY KEY,
     file     VARCHAR NOT NULL,      -- the file's name; its folder is this machine's business and no content
-    licence  VARCHAR NOT NULL
+    licence  VARCHAR NOT NULL,
+    weight   DOUBLE NOT NULL DEFAULT 1 CHECK (weight > 0)
 );
 
 CREATE TABLE questions (
-    position     INTEGER NOT NULL,
-    id           VARCHAR PRIMARY KEY,
+    position     INTEGER NOT NULL CHECK (position >= 0),
+    id           VARCHAR PRIMARY KEY CHECK (id <> ''),
     source       VARCHAR NOT NULL,
     image        VARCHAR NOT NULL,  -- relative to the source's image folder
     image_sha256 VARCHAR NOT NULL,  -- of the file
@@ -23,25 +24,25 @@ CREATE TABLE questions (
     answer       VARCHAR NOT NULL
 );
 
-CREATE TABLE reasoning_paths (
-    position    INTEGER NOT NULL,
-    question_id VARCHAR PRIMARY KEY,
-    text        VARCHAR NOT NULL
+CREATE TABLE reasoning_paths (        -- none for a question of which only the answer and the key steps are known
+    position    INTEGER NOT NULL CHECK (position >= 0),
+    question_id VARCHAR PRIMARY KEY REFERENCES questions (id),
+    text        VARCHAR NOT NULL CHECK (text <> '')
 );
 
 CREATE TABLE key_steps (
-    position    INTEGER NOT NULL,   -- of the question
-    question_id VARCHAR NOT NULL,
-    number      INTEGER NOT NULL,   -- of the key step within its question, from 0
-    forms       VARCHAR[] NOT NULL, -- equivalent ways to write it
+    position    INTEGER NOT NULL CHECK (position >= 0),   -- of the question
+    question_id VARCHAR NOT NULL REFERENCES questions (id),
+    number      INTEGER NOT NULL CHECK (number >= 0),     -- of the key step within its question, from 0
+    forms       VARCHAR[] NOT NULL CHECK (len(forms) > 0), -- equivalent ways to write it
     PRIMARY KEY (question_id, number)
 );
 
 CREATE TABLE rejected (
-    position INTEGER NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0),
     source   VARCHAR NOT NULL,
-    "row"    BIGINT NOT NULL,       -- of the record in its source, from 0
-    reason   VARCHAR NOT NULL,
+    "row"    BIGINT NOT NULL CHECK ("row" >= 0), -- of the record in its source, from 0
+    reason   VARCHAR NOT NULL CHECK (reason <> ''),
     detail   VARCHAR NOT NULL,
     raw      VARCHAR NOT NULL       -- the record as it was
 );

@@ -22,12 +22,25 @@ INSERT INTO rejected BY NAME SELECT * FROM batch;
 SELECT schema_version FROM meta;
 
 -- name: read_questions
-SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, p.text AS reference_path, k.key_steps
+SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, coalesce(p.text, '') AS reference_path, k.key_steps
 FROM questions q
-JOIN reasoning_paths p ON p.question_id = q.id
+LEFT JOIN reasoning_paths p ON p.question_id = q.id
 LEFT JOIN (
     SELECT question_id, list(forms ORDER BY number) AS key_steps
     FROM key_steps
+    GROUP BY question_id
+) k ON k.question_id = q.id
+ORDER BY q.position;
+
+-- name: read_some_questions
+WITH wanted AS (SELECT * FROM questions ORDER BY position LIMIT $num OFFSET $start)
+SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, coalesce(p.text, '') AS reference_path, k.key_steps
+FROM wanted q
+LEFT JOIN reasoning_paths p ON p.question_id = q.id
+LEFT JOIN (
+    SELECT question_id, list(forms ORDER BY number) AS key_steps
+    FROM key_steps
+    WHERE question_id IN (SELECT id FROM wanted)
     GROUP BY question_id
 ) k ON k.question_id = q.id
 ORDER BY q.position;
@@ -55,8 +68,10 @@ SELECT reason, sum(num_rejected)::BIGINT FROM reject_reasons GROUP BY reason ORD
 -- name: digest_meta
 SELECT sha256(string_agg(sha256(to_json(t)::VARCHAR), '' ORDER BY schema_version)) FROM meta t;
 
+-- A weight of 1 is not spelled: databases from before there were weights keep their digest.
 -- name: digest_sources
-SELECT sha256(string_agg(sha256(to_json(t)::VARCHAR), '' ORDER BY position)) FROM sources t;
+SELECT sha256(string_agg(sha256(to_json(t)::VARCHAR || if(weight = 1, '', ' weight ' || weight)), '' ORDER BY position))
+FROM (SELECT position, name, file, licence FROM sources) t JOIN (SELECT name, weight FROM sources) USING (name);
 
 -- name: digest_questions
 SELECT sha256(string_agg(sha256(to_json(t)::VARCHAR), '' ORDER BY position)) FROM questions t;

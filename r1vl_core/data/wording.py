@@ -29,7 +29,8 @@ class Wording:
 def split_wording(user: str) -> Wording:
     """Take a user's text apart. `text` comes out empty when nothing is asked."""
     text = _without_template(user.replace(IMAGE_PLACEHOLDER, " ").replace("\r\n", "\n")).strip()
-    text = _CLOSING_INSTRUCTION.sub("", text).strip()
+    if "\n" in text:
+        text = _CLOSING_INSTRUCTION.sub("", text).strip()
     for read in (_choice_lines, _choices_in_a_line):
         wording = read(text)
         if wording is not None:
@@ -59,10 +60,10 @@ _CLOSING_INSTRUCTION = re.compile(
 
 
 def _without_template(text: str) -> str:
-    if _TEMPLATE_SIGN.search(text):
+    if "###" in text and _TEMPLATE_SIGN.search(text):
         ends = list(_TEMPLATE_END.finditer(text))
         text = text[ends[-1].end() :] if ends else text
-    question = _QUESTION.search(text) or _INLINE_QUESTION.search(text)
+    question = (_QUESTION.search(text) or _INLINE_QUESTION.search(text)) if "Question:" in text else None
     if question is None:
         return text
     context = _CONTEXT.search(text, 0, question.start())
@@ -102,7 +103,10 @@ def _choice_lines(text: str) -> Wording | None:
 
 def _choices_in_a_line(text: str) -> Wording | None:
     """Choices one after another: "Choices: (A) 12 (B) 15"; without a heading three at least, each as "(A) 12"."""
-    headings = list(_HEADING_ANYWHERE.finditer(text))
+    folded = text.casefold()
+    headings = list(_HEADING_ANYWHERE.finditer(text)) if "choices" in folded or "options" in folded else []
+    if not headings and "(" not in text:
+        return None
     start = headings[-1].end() if headings else 0
     labels: list[re.Match[str]] = []
     for label in _LABEL_ANYWHERE.finditer(text, start):

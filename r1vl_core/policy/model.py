@@ -78,6 +78,11 @@ class Policy:
         """Device of the model's parameters."""
         return next(self.model.parameters()).device
 
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as its JSON, for those that need no model."""
+        return str(self.tokenizer.backend_tokenizer.to_str())
+
     def encode(self, question_id: str, text: str, image: Image.Image) -> Prompt:
         """Encode a question about one RGB picture; the prompt ends where the response begins and is never cut."""
         pixels = self.image_processor(

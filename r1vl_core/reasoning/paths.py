@@ -44,6 +44,7 @@ _EMPTY_MARKUP = re.compile(
     r"|</?(?:b|i|u|p|em|br|strong|span|div|code|answer|think) ?/?>|&nbsp;",
     re.IGNORECASE,
 )
+_ASCII_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _PUNCTUATION = " \t\r\n*_#.,:!?-=|~^`$()[]{}\"'"
 _SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
 
@@ -160,21 +161,31 @@ def _says_something(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character) in ("Sm", "So", "Sc") or character == "%"
 
 
-def reflection_marks(text: str) -> tuple[str, ...]:
+def reflection_marks(path: ReasoningPath) -> tuple[str, ...]:
     """Which of the three marks of a reflective record a path carries (method.md section 7); empty for a clean one.
 
     "rethink_sentence": it says that it made a mistake and rethinks; "repeated_header": a header occurs twice;
     "step_numbers": the step numbers, in the order written, are not 1..n.
     """
-    letters = "".join(filter(str.isalpha, text.casefold()))
-    path = parse(text)
     repeated = any(defect.startswith("repeated_") for defect in path.defects)
     marks = {
-        "rethink_sentence": "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters,
+        "rethink_sentence": says_rethought(path.text),
         "repeated_header": repeated,
         "step_numbers": [step.number for step in path.steps] != list(range(1, len(path.steps) + 1)),
     }
     return tuple(name for name, present in marks.items() if present)
+
+
+def says_rethought(text: str) -> bool:
+    """Whether a text says that it made a mistake, or rethinks; case, spacing and marks are no difference."""
+    letters = _letters(text)
+    return "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters
+
+
+def _letters(text: str) -> str:
+    if text.isascii():  # the same, some thirty times faster
+        return text.encode("ascii").lower().translate(None, _ASCII_NO_LETTERS).decode("ascii")
+    return "".join(filter(str.isalpha, text.casefold()))
 
 
 def _sections(text: str) -> Iterator[tuple[str, Section]]:

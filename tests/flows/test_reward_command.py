@@ -95,7 +95,7 @@ def test_a_database_of_ours(kind: str, tmp_path: Path) -> None:
     asked = [replace(question, image="1.png", image_sha256="00") for question in QUESTIONS]
     path = tmp_path / f"{kind}.duckdb"
     if kind == "curated":
-        write_curated(path, [replace(question, key_steps=()) for question in asked], [], [])
+        write_curated(path, [replace(question, key_steps=()) for question in asked], [])
     else:
         write_key_steps(path, asked)
     responses = lines(tmp_path / "r.jsonl", *({"id": question.id, "response": question.reference_path} for question in asked))

@@ -6,6 +6,8 @@ import io
 import json
 import struct
 import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from r1vl_core.config import Curate, Source
 from r1vl_core.data.curate import Checks
 from r1vl_core.data.readers import read_records
 from r1vl_core.reasoning.paths import render
-from r1vl_core.records import Question, RawRecord
+from r1vl_core.records import Question, RawRecord, Rejected
 
 
 def path(answer: str = "12") -> str:
@@ -51,6 +53,25 @@ def record(user: Any = "<image>What is the sum?", assistant: Any = None, images:
     """A Mulberry-SFT record."""
     assistant = path() if assistant is None else assistant
     return {"messages": [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}], "images": images}
+
+
+@dataclass
+class Curated:
+    """What curation made of the records, both in the order they were read."""
+
+    questions: list[Question]
+    rejected: list[Rejected]
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Question | Rejected]) -> Curated:
+        """Sort outcomes by what became of them."""
+        rows = list(outcomes)
+        return cls([one for one in rows if isinstance(one, Question)], [one for one in rows if isinstance(one, Rejected)])
+
+    @property
+    def num_read(self) -> int:
+        """Records read."""
+        return len(self.questions) + len(self.rejected)
 
 
 class Folder:

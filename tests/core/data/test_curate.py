@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from r1vl_core.config import Curate
-from r1vl_core.data.curate import REASONS, Curated, HeldOut, curate, held_out_questions, judge
+from r1vl_core.data.curate import REASONS, HeldOut, curate, held_out_questions, judge
 from r1vl_core.data.image_checker import ImageChecker
 from r1vl_core.data.images import digest_pixels
+from r1vl_core.data.perceptual import perceptual_hash
 from r1vl_core.data.readers import read_records
 from r1vl_core.reasoning.paths import render
 from r1vl_core.records import BenchmarkRow, Question, Rejected
-from tests.core.data.samples import Folder, bomb_png, encoded, path, picture, record
+from tests.core.data.samples import Curated, Folder, bomb_png, encoded, path, picture, record
 
 RETHINK = "I think I have made a mistake. Let me rethink it."
 
@@ -23,8 +24,8 @@ RETHINK = "I think I have made a mistake. Let me rethink it."
 def run(folder: Folder, records: list[Any], settings: Curate | None = None, **changes: Any) -> Curated:
     """Curate an array of records; whatever they are, none may vanish."""
     read = folder.read(records)
-    curated = curate(read, folder.checks(settings, **changes))
-    assert len(curated.questions) + len(curated.rejected) == len(read) == len(records) == curated.num_read
+    curated = Curated.of(judge(read, folder.checks(settings, **changes)))
+    assert curated.num_read == len(read) == len(records)
     assert {one.reason for one in curated.rejected} <= set(REASONS)
     assert [one.row for one in curated.rejected] == sorted(one.row for one in curated.rejected)
     assert all(one.raw == read[one.row].raw and one.detail for one in curated.rejected)
@@ -145,7 +146,7 @@ def test_contamination_needs_question_and_picture(folder: Folder) -> None:
     folder.picture("other.png", seed=9)
     row = BenchmarkRow("1", "What is the SUM?", (("A", "12"), ("B", "13")), "12", "add", encoded(picture(), "BMP"))
     held_out = held_out_questions([row], 10_000)
-    assert held_out == [HeldOut("what is the sum?", digest_pixels(picture()))]
+    assert held_out == [HeldOut("what is the sum?", digest_pixels(picture()), perceptual_hash(picture()), "the held-out set")]
     records = [
         record("What is the sum?"),
         record("What is the sum?\nChoices:\nA: 11\nB: 12"),
@@ -202,7 +203,7 @@ def test_hostile_file_from_end_to_end(folder: Folder) -> None:
         '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]',
     ]  # fmt: skip
     read = folder.read("[" + ",\n".join([good[0], *hostile, good[1], "{]", good[2]]) + "]")
-    curated = curate(read, folder.checks())
+    curated = Curated.of(judge(read, folder.checks()))
     assert curated.num_read == len(read) == len(hostile) + 4
     assert [one.text for one in curated.questions] == ["Question 0?", "\0\x1b\x7f", "x" * 100_000, "Question 1?", "Question 2?"]
     assert [one.row for one in curated.rejected] == [*range(1, 11), 12, 13, 15, 17]
@@ -214,15 +215,15 @@ def test_hostile_file_from_end_to_end(folder: Folder) -> None:
 
 
 def test_order_and_result_do_not_depend_on_workers_or_batches(folder: Folder) -> None:
-    num_pictures = 2 * ImageChecker.SHARD + 8
-    names = [folder.picture(f"{number}.png", b"cut" if number % 5 == 2 else None, seed=number) for number in range(num_pictures)]
+    names = [
+        folder.picture(f"{number}.png", b"cut" if number % 5 == 2 else None, seed=number) for number in range(2 * ImageChecker.SHARD + 8)
+    ]
     records = [record(f"Question {number}?", images=name) for number, name in enumerate(names)]
     read = list(read_records(folder.source(records)))
-    alone = curate(read, folder.checks())
-    progress: list[int] = []
-    pooled = curate(read * 2, folder.checks(), num_workers=2, on_progress=progress.append)
-    assert pooled.questions == alone.questions
-    assert [one for one in pooled.rejected if one.reason != "duplicate"] == alone.rejected * 2
-    assert progress == [500]
     outcomes = list(judge(iter(read), folder.checks()))
     assert [isinstance(one, Rejected) for one in outcomes] == [number % 5 == 2 for number in range(len(read))]
+    alone = Curated.of(outcomes)
+    pooled = Curated.of(judge(read * 2, folder.checks(), num_workers=2))
+    assert pooled.questions == alone.questions
+    assert [one for one in pooled.rejected if one.reason != "duplicate"] == alone.rejected * 2
+    assert list(curate([folder.source(records)], folder.checks())) == outcomes

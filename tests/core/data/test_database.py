@@ -31,7 +31,7 @@ def bare(*numbers: int) -> list[Question]:
 
 def test_curated_round_trip_in_stored_order(tmp_path: Path) -> None:
     questions = bare(5, 1, 4, 0)
-    write_curated(tmp_path / "curated.duckdb", questions, REJECTED, SOURCES)
+    write_curated(tmp_path / "curated.duckdb", [*questions, *REJECTED], SOURCES)
     assert read_questions(tmp_path / "curated.duckdb") == questions
     assert read_rejected(tmp_path / "curated.duckdb") == REJECTED
     assert [file.name for file in tmp_path.iterdir()] == ["curated.duckdb"]
@@ -61,7 +61,7 @@ def test_more_rows_than_a_batch(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
-    write_curated(tmp_path / "a.duckdb", [], [], [])
+    write_curated(tmp_path / "a.duckdb", [], [])
     assert read_questions(tmp_path / "a.duckdb") == []
     assert counts(tmp_path / "a.duckdb") == Counts(0, 0, 0)
     assert len(content_digest(tmp_path / "a.duckdb")) == 64
@@ -79,10 +79,10 @@ def test_counts_and_views(tmp_path: Path) -> None:
 
 
 def test_sources_are_kept_without_their_folders(tmp_path: Path) -> None:
-    write_curated(tmp_path / "a.duckdb", [], [], SOURCES)
-    assert query(tmp_path / "a.duckdb", "FROM sources").rows() == [(0, "mine", "train.json", "CC BY 4.0")]
+    write_curated(tmp_path / "a.duckdb", [], SOURCES)
+    assert query(tmp_path / "a.duckdb", "FROM sources").rows() == [(0, "mine", "train.json", "CC BY 4.0", 1.0)]
     moved = [SOURCES[0].model_copy(update={"path": Path("elsewhere/train.json"), "images": Path("elsewhere")})]
-    write_curated(tmp_path / "b.duckdb", [], [], moved)
+    write_curated(tmp_path / "b.duckdb", [], moved)
     assert content_digest(tmp_path / "a.duckdb") == content_digest(tmp_path / "b.duckdb")
 
 
@@ -116,7 +116,7 @@ def test_every_difference_changes_the_digest(tmp_path: Path, questions: list[Que
 
 def test_query_cannot_write_or_reach_other_files(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
-    write_curated(path, bare(0), [], SOURCES)
+    write_curated(path, bare(0), SOURCES)
     (tmp_path / "secret.csv").write_text("a\n1\n")
     before = path.read_bytes()
     assert query(path, "SELECT answer FROM questions").rows() == [("12",)]
@@ -149,7 +149,7 @@ def test_what_is_no_database_of_ours_is_named(tmp_path: Path) -> None:
 
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
-    write_curated(path, bare(0), [], SOURCES)
+    write_curated(path, bare(0), SOURCES)
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE meta SET schema_version = 99")
     for read in (read_questions, read_rejected, counts, content_digest):
@@ -159,7 +159,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
 
 def test_half_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
-    write_curated(path, [question(number, key_steps=()) for number in range(2000)], [], SOURCES)
+    write_curated(path, [question(number, key_steps=()) for number in range(2000)], SOURCES)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"a\.duckdb: the database is damaged"):
         read_questions(path)
@@ -168,7 +168,7 @@ def test_half_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
     with pytest.raises(duckdb.ConstraintException):
-        write_curated(path, bare(0, 1, 0), [], SOURCES)
+        write_curated(path, bare(0, 1, 0), SOURCES)
     with pytest.raises(AssertionError, match="has no key steps"):
         write_key_steps(path, bare(0))
     assert list(tmp_path.iterdir()) == []
@@ -176,22 +176,22 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_database_is_never_written_over(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
-    write_curated(path, bare(0), [], SOURCES)
+    write_curated(path, bare(0), SOURCES)
     with pytest.raises(ValueError, match="exists already"):
-        write_curated(path, bare(1), [], SOURCES)
+        write_curated(path, bare(1), SOURCES)
     assert read_questions(path) == bare(0)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot write .*a\.duckdb"):
-        write_curated(tmp_path / "none" / "a.duckdb", bare(0), [], SOURCES)
+        write_curated(tmp_path / "none" / "a.duckdb", bare(0), SOURCES)
 
 
 def _build_on_a_full_disk(path: Path) -> str:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     try:
-        write_curated(path, (question(number, key_steps=(), text=f"{number}" * 500) for number in range(8000)), [], SOURCES)
+        write_curated(path, (question(number, key_steps=(), text=f"{number}" * 500) for number in range(8000)), SOURCES)
     except OSError as error:
         return str(error)
     return "written"
@@ -209,7 +209,7 @@ def _build_and_die(path: Path) -> None:
         yield from (question(number, key_steps=()) for number in range(database._BATCH_ROWS + 1))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    write_curated(path, questions(), [], SOURCES)
+    write_curated(path, questions(), SOURCES)
 
 
 def test_a_killed_build_is_never_a_database(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def _read(path: Path) -> int:
 
 def test_many_processes_read_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
-    write_curated(path, bare(*range(50)), [], SOURCES)
+    write_curated(path, bare(*range(50)), SOURCES)
     with database._reading(path), multiprocessing.get_context("spawn").Pool(2) as pool:
         assert pool.map(_read, [path] * 4) == [50] * 4
         assert _read(path) == 50
@@ -237,7 +237,7 @@ def test_many_processes_read_at_once(tmp_path: Path) -> None:
 def test_the_folder_may_be_read_only(tmp_path: Path) -> None:
     folder = tmp_path / "object"
     folder.mkdir()
-    write_curated(folder / "a.duckdb", bare(0), [], SOURCES)
+    write_curated(folder / "a.duckdb", bare(0), SOURCES)
     shutil.copy(folder / "a.duckdb", folder / "b.duckdb")
     os.chmod(folder / "a.duckdb", 0o444)
     os.chmod(folder, 0o555)

@@ -127,7 +127,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "string": ("x", "found a string"),
     "list": ([], "found a list"),
     "truth": (True, "found a truth value"),
-    "no messages": ({"images": "a.png"}, "neither 'messages' nor 'conversations'"),
+    "no messages": ({"images": "a.png"}, "neither 'messages' nor 'conversations' nor 'problem' in the record, which holds 'images'"),
     "messages null": ({"messages": None}, "'messages' is null"),
     "messages an object": ({"messages": {}}, "'messages' is an object"),
     "no message": ({"messages": []}, "found none"),
@@ -267,6 +267,9 @@ def test_missing_file_and_folder_are_named_at_the_call(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"hello", "neither a JSON array nor JSON lines"),
+        (b"\xff\xfe[\0", "in UTF-16; save it as UTF-8"),
+        (b"PK\3\4", "a ZIP archive; unpack it first"),
+        (b"\x1f\x8b\x08", "compressed with gzip; unpack it first"),
     ],
 )
 def test_a_file_that_is_no_json(folder: Folder, content: bytes, message: str) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from r1vl_core.config import Curate, Source
-from r1vl_core.data import curate, readers
+from r1vl_core.data import curate
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.handwriting.boards import draw_board, glyph_indices, render_board
 from r1vl_core.handwriting.questions import FAMILIES, draw_draft
 from r1vl_core.handwriting.world import make_item, make_world, written_path
 from r1vl_core.reasoning import answers, paths
+from tests.core.data.samples import Curated
 
 NUM_QUESTIONS, NUM_HELDOUT = 150, 60
 
@@ -119,7 +120,7 @@ def test_curation_finds_every_planted_defect_and_no_clean_record(world: Path) ->
     source = Source(name="world", path=world / "mulberry_sft.json", images=world / "images")
     heldout = curate.held_out_questions(read_tsv(world / "heldout.tsv"), 10**6)
     checks = curate.Checks(Curate(), {"world": source.images}, lambda question, width, height: 80, lambda path: 100, heldout)
-    found = curate.curate(readers.read_records(source), checks)
+    found = Curated.of(curate.curate([source], checks))
     planted = {int(row): reason for row, reason in json.loads((world / "planted.json").read_text()).items()}
     assert {rejected.row: rejected.reason for rejected in found.rejected} == planted
     assert len(found.questions) == NUM_QUESTIONS

@@ -39,7 +39,7 @@ def test_any_text_parses_and_spans_are_true(text: str) -> None:
         if section is not None:
             assert text[section.start : section.end] == section.text == section.text.strip()
     assert path.is_valid == (not path.defects)
-    reflection_marks(text)
+    reflection_marks(parse(text))
 
 
 @given(st.lists(PARTS, min_size=2, max_size=5), st.randoms(use_true_random=False))
@@ -105,7 +105,7 @@ def test_parts_that_would_not_come_back_are_refused(parts: tuple[str, str, list[
     ],
 )
 def test_reflection_marks(text: str, marks: tuple[str, ...]) -> None:
-    assert reflection_marks(text) == marks
+    assert reflection_marks(parse(text)) == marks
 
 
 def test_the_last_of_two_answers_counts_and_a_header_in_a_sentence_does_not() -> None:

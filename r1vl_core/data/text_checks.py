@@ -1,0 +1,190 @@
+"""The checks that need a record's text alone. They run slice by slice, in worker processes where there are any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+from r1vl_core.config import Source
+from r1vl_core.data import slices
+from r1vl_core.data.language import foreign_language
+from r1vl_core.data.near_texts import sketch
+from r1vl_core.data.readers import record_of
+from r1vl_core.data.shards import MapShards
+from r1vl_core.data.slices import Slice
+from r1vl_core.data.token_bounds import PathTokens
+from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
+from r1vl_core.reasoning import answers, paths
+from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
+from r1vl_core.records import RawRecord, Rejected
+
+_NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
+_MIN_SLICES = 6
+"""Slices from which processes are worth their start."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextChecks:
+    """What a record's text is held against, and what later checks want to know of it.
+
+    >>> TextChecks().language
+    ''
+    """
+
+    language: str = ""
+    sketches: bool = True
+    """Whether MinHashes are wanted."""
+    path_tokens: PathTokens | None = None
+    """None: every path is left to the tokenizer."""
+
+
+class Candidate(NamedTuple):
+    """A record whose text passed: still to be held against its picture, the tokenizer and the other records.
+
+    `normalised` is the text as it is compared, `sketch` finds texts near it; `identity` spells what a question's id is made of, but for
+    its picture; `is_short` says that its path surely keeps the limit of tokens.
+    """
+
+    source: str
+    row: int
+    raw: str
+    image: str
+    text: str
+    choices: tuple[tuple[str, str], ...]
+    answer: str
+    reference_path: str
+    key_steps: tuple[tuple[str, ...], ...]
+    normalised: str
+    identity: str
+    sketch: bytes
+    is_short: bool
+
+
+Judged = Candidate | Rejected
+
+
+def judge_sources(sources: Sequence[Source], checks: TextChecks, map_shards: MapShards) -> Iterator[list[Judged]]:
+    """Batches of records, in the order of the sources and of their files, each record a candidate or rejected.
+
+    The same records in the same order whoever maps. Memory holds a few slices a worker. Raises ValueError as `read_records`.
+    """
+    for parts in [slices.cut(source) for source in sources]:
+        yield from _judge_slices(parts, checks, map_shards if len(parts) >= _MIN_SLICES else map)
+
+
+def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
+    """One record's text against all checks that need nothing else; the first that fails names the reason."""
+    if record.problem is not None:
+        return reject(record, "unreadable_record", record.problem)
+    wording = split_wording(record.user) if record.choices is None else Wording(record.user.strip(), record.choices)
+    if not wording.text:
+        return reject(record, "unreadable_record", "the user's text asks nothing")
+    if problem := _picture_problem(record):
+        return problem
+    path = read_plain(record.assistant) or _parsed(record)
+    if isinstance(path, Rejected):
+        return path
+    if record.assistant and record.answer and (problem := _answer_problem(record, path.answer, wording)):
+        return problem
+    if checks.language and (problem := _language_problem(record, path, wording, checks.language)):
+        return problem
+    return _candidate(record, wording, path.answer, checks)
+
+
+def reject(record: RawRecord | Candidate, reason: str, detail: str) -> Rejected:
+    """The rejected row of a record, its raw form with it."""
+    return Rejected(record.source, record.row, reason, detail, record.raw)
+
+
+def _judge_slices(parts: Sequence[Slice], checks: TextChecks, map_shards: MapShards) -> Iterator[list[Judged]]:
+    num_rows = num_done = 0
+    for at, judged in enumerate(map_shards(partial(_judge_slice, checks=checks), parts)):
+        if at < num_done:
+            continue  # a broken record before it reached into it
+        num_done = at + 1
+        if judged is None:
+            mended = slices.Mended(parts[at:])
+            judged = [judge_record(record_of(parts[at].source, row, element), checks) for row, element in enumerate(mended)]
+            num_done = at + mended.num_taken
+        yield [_moved(one, num_rows) for one in judged]
+        num_rows += len(judged)
+
+
+def _judge_slice(part: Slice, checks: TextChecks) -> list[Judged] | None:
+    """In a worker: rows count from 0 within the slice; None where the slice alone does not say what its records are."""
+    elements = slices.read_slice(part)
+    if elements is None:
+        return None
+    return [judge_record(record_of(part.source, row, element), checks) for row, element in enumerate(elements)]
+
+
+def _moved(one: Judged, num_rows: int) -> Judged:
+    return one._replace(row=one.row + num_rows) if isinstance(one, Candidate) else replace(one, row=one.row + num_rows)
+
+
+def _picture_problem(record: RawRecord) -> Rejected | None:
+    # The trainers encode one picture with every question (`Policy.encode`): neither none nor several can be used.
+    if not record.images:
+        return reject(record, "no_image", "the record names no picture; the trainers need one")
+    if len(record.images) > 1:
+        return reject(record, "several_images", f"{len(record.images)} pictures; the trainers take one")
+    if (num_placeholders := record.user.count(IMAGE_PLACEHOLDER)) > 1:
+        return reject(record, "several_images", f"the text shows {num_placeholders} pictures, the record names one")
+    return None
+
+
+def _parsed(record: RawRecord) -> PlainPath | Rejected:
+    """A path that is not written as most are: parsed, with what is wrong with it named; or, without a path, the answer alone."""
+    path = paths.parse(record.assistant)
+    if not record.assistant and record.answer and record.key_steps:
+        return PlainPath("", "", record.answer)
+    if marks := paths.reflection_marks(path):
+        return reject(record, "reflective", f"the path goes back on itself: {', '.join(marks)}")
+    if path.defects:
+        reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
+        return reject(record, reason, ", ".join(path.defects))
+    assert path.description is not None, "a path without defects has all sections"
+    assert path.rationale is not None, "a path without defects has all sections"
+    assert path.answer is not None, "a path without defects has all sections"
+    return PlainPath(path.description.text, path.rationale.text, path.answer.text)
+
+
+def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejected | None:
+    verdict = answers.is_correct(answer, record.answer, wording).verdict
+    if verdict in ("wrong", "absent"):
+        return reject(record, "answer_mismatch", f"the path ends with {answer!r:.100}, the record's answer is {record.answer!r:.100}")
+    return None
+
+
+def _language_problem(record: RawRecord, path: PlainPath, wording: Wording, expected: str) -> Rejected | None:
+    for name, text in (("question", wording.text), ("path", path.description)):
+        if found := foreign_language(text, expected):
+            return reject(record, "other_language", f"the {name} is in the language {found!r}, not {expected!r}")
+    return None
+
+
+def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChecks) -> Candidate:
+    path, normalised = record.assistant.strip(), normalise(wording.text)
+    return Candidate(
+        source=record.source,
+        row=record.row,
+        raw=record.raw,
+        image=record.images[0],
+        text=wording.text,
+        choices=wording.choices,
+        answer=answer,
+        reference_path=path,
+        key_steps=record.key_steps,
+        normalised=normalised,
+        identity=identity_of(normalised, wording.choices),
+        sketch=sketch(normalised) if checks.sketches else b"",
+        is_short=not path or (checks.path_tokens is not None and checks.path_tokens.surely_fit(path)),
+    )
+
+
+def identity_of(normalised: str, choices: Sequence[tuple[str, str]]) -> str:
+    """What a question's id is made of, but for its picture: its normalised text and its choices, as the beginning of a JSON list."""
+    return json.dumps([normalised, [[letter, normalise(text)] for letter, text in choices]], ensure_ascii=False)[:-1]
