@@ -167,10 +167,14 @@ def up(
 
 @app.command()
 def down(root: RootOption = None) -> None:
-    """End what `up` started. By recorded process id; a training under way saves a checkpoint first."""
+    """End what `up` started. By recorded process id; runs under way are cancelled first, their trainings save a checkpoint."""
     from flows import servers
+    from flows.submitting import cancel_going
 
-    ended = servers.down(_settle(root).root)
+    runtime = _settle(root)
+    for name in cancel_going(runtime.root):
+        typer.echo(f"cancelled {name}; a rerun goes on from its last checkpoint")
+    ended = servers.down(runtime.root)
     typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
 

@@ -67,10 +67,9 @@ def _servers_for_a_run(root: Path) -> Iterator[dict[str, str]]:
     users = os.open(root / "run-users.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(users, fcntl.LOCK_SH)
-        services = servers.up_for_runs(root)
         try:
-            yield servers.environment(root, services)
-        finally:
+            yield servers.environment(root, servers.up_for_runs(root))
+        finally:  # also when we are ended while they start
             if _is_last(users):
                 servers.down(root, unless_worker=True)
     finally:

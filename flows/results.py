@@ -115,7 +115,7 @@ def print_result(console: Console, result: RunResult, links: Mapping[str, str]) 
 
 def _scores_table(result: RunResult) -> Table:
     table = Table(title=f"Held-out questions, preset {result.preset}, seed {result.seed}", title_justify="left")
-    for name in ("policy", "accuracy", "95 % interval", "questions", "mean\nStepRAR", "mean\nStepRVR"):
+    for name in ("policy", "accuracy", "95 % interval", "questions", "mean\nStepRAR", "mean\nStepRVR", "cut\noff"):
         table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
     for name, shown in POLICIES.items():
         if name in result.scores:
@@ -123,7 +123,14 @@ def _scores_table(result: RunResult) -> Table:
             low, high = score["interval"]
             means = [_number(score.get(mean)) for mean in ("mean_step_rar", "mean_step_rvr")]
             questions = f"{score['num_questions']}" + (" (partial)" if score.get("partial") else "")
-            table.add_row(shown, _percent(score["accuracy"]), f"{_percent(low)} – {_percent(high)}", questions, *means)
+            table.add_row(
+                shown,
+                _percent(score["accuracy"]),
+                f"{_percent(low)} – {_percent(high)}",
+                questions,
+                *means,
+                _percent(score.get("share_truncated")),
+            )
     return table
 
 
@@ -138,8 +145,8 @@ def _stages_table(result: RunResult) -> Table:
     return table
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def _number(value: float | None) -> str:

@@ -62,6 +62,10 @@ class Services:
         """Where a server says that it is well."""
         return {"prefect": f"{self.prefect_url}/api/health", "mlflow": f"{self.mlflow_url}/health"}[name]
 
+    def has_worker(self) -> bool:
+        """Whether a worker runs, of whatever pool."""
+        return any(_kind(each.name) == "worker" and find(each) for each in self.running)
+
     def find(self, name: str) -> Recorded | None:
         """The service of this name if it runs."""
         return next((each for each in self.running if each.name == name and find(each)), None)
@@ -125,6 +129,8 @@ def up(
     `pools` are the work pools that get a worker on this machine. Raises ValueError for a port in use or a root that cannot be
     written, DidNotStart (naming the log) when a server dies.
     """
+    if not all(pool.strip() for pool in pools):
+        raise ValueError("--pool: a work pool has a name; give one")
     ready_root(root)
     with locked(root / "services.lock"):
         _start_servers(root, {"prefect": prefect_port, "mlflow": mlflow_port})
@@ -151,7 +157,7 @@ def down(root: Path, *, unless_worker: bool = False) -> list[str]:
         return []
     with locked(root / "services.lock"):
         services = read_services(root)
-        if unless_worker and any(_kind(each.name) == "worker" and find(each) for each in services.running):
+        if unless_worker and services.has_worker():
             return []
         ended = [each.name for each in reversed(services.running) if stop(each, _GRACE_S[_kind(each.name)])]
         ended += _end_left_behind(left_behind(root, services.running))

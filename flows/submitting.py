@@ -23,6 +23,8 @@ from flows.watch import RunView, follow
 
 FLOW = "r1vl"
 _POLL_S = 0.2
+_CANCEL_S = 20.0
+"""A cancelled training has saved and ended after 15 seconds at most (`tasks.launch.GRACE_S`)."""
 _GOING = {"state": {"type": {"not_any_": sorted(TERMINAL)}}}
 
 
@@ -54,7 +56,9 @@ def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]
         services = servers.up(root, deployments=deployments)
         close_abandoned(root, services)
     desk = _desk(root, services, console)
-    found = desk.api.deployment(deployment if "/" in deployment else f"{FLOW}/{deployment}")
+    # deployments are spelled as Prefect spells names, stages as Python does; people write either
+    named = deployment if "/" in deployment else f"{FLOW}/{deployment.replace('_', '-')}"
+    found = desk.api.deployment(named)
     # Prefect replaces no default by itself here: what is given is laid over the deployment's own parameters
     run = desk.api.submit(found["id"], {**found["parameters"], **parameters})
     desk.say(f"{FLOW}/{found['name']} → {desk.page(run['id'])}")
@@ -112,6 +116,27 @@ def cancel(root: Path, wanted: str | None) -> None:
     while is_worked_on(root, run["id"]):  # its lease goes with it; a process id lasts until somebody has asked for its exit status
         time.sleep(_POLL_S)
     desk.say("cancelled")
+
+
+def cancel_going(root: Path) -> list[str]:
+    """Cancel what the workers under `root` have under way and wait for its end, as long as a training may take to save.
+
+    The names of the runs that were cancelled.
+    """
+    services = servers.read_services(root)
+    if not (services.find("prefect") and services.has_worker()):
+        return []
+    api = _desk(root, services, Console()).api
+    try:
+        going = [run for run in api.flow_runs_in("RUNNING", "PENDING") if run["deployment_id"] and process_of(root, run["id"])]
+        for run in going:
+            api.cancel(run["id"])
+    except Unreachable:  # then nobody hears of it, and ending the worker ends them
+        return []
+    end = time.monotonic() + _CANCEL_S
+    while any(is_worked_on(root, run["id"]) for run in going) and time.monotonic() < end:
+        time.sleep(_POLL_S)
+    return [run["name"] for run in going]
 
 
 def _desk(root: Path, services: servers.Services, console: Console) -> _Desk:

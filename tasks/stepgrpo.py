@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REVISION = 3
+REVISION = 4
 POLICY = warmup.POLICY
 
 

@@ -57,13 +57,16 @@ def heldout_file(preset: Preset, inputs: Mapping[str, Artifact]) -> Path:
 
 
 def check_heldout(preset: Preset) -> None:
-    """Look at the preset's own held-out file, if it has one: every row's cells, and the first row's picture. Raises ValueError."""
+    """Look at the preset's own held-out file, if it has one: every row's cells, and the first row's picture decoded. Raises ValueError."""
     if preset.evaluate.data is None:
         return
-    row = next(read_tsv(preset.evaluate.data), None)
-    if row is None:
+    rows = read_tsv(preset.evaluate.data)
+    first = next(rows, None)
+    if first is None:
         raise ValueError(f"held-out file {preset.evaluate.data}: no row with a picture; fill its column 'image'")
-    open_held_out(row, preset.curate.max_image_pixels)
+    open_held_out(first, preset.curate.max_image_pixels)
+    for _ in rows:  # reading a row checks its cells, the picture's base64 too
+        pass
 
 
 STAGE = Stage("world", (), recipe, build, wanted=lambda preset: preset.world is not None)

@@ -10,6 +10,8 @@ from typing import Any, get_args
 from r1vl_core.config.dials import Preset
 from r1vl_core.config.group import Dials
 
+_GROUP = "is a group of settings, not a single value; set them one by one, or all as JSON: '{\"name\": value}'"
+
 _IN_WORDS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -20,8 +22,8 @@ _IN_WORDS = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "missing": "is missing; add it",
-    "model_attributes_type": "is a group of settings, not a single value; set them one by one",
-    "model_type": "is a group of settings, not a single value; set them one by one",
+    "model_attributes_type": _GROUP,
+    "model_type": _GROUP,
     "path_type": "must be the path of a file",
     "string_type": "must be a text",
     "tuple_type": "must be a list",

@@ -142,7 +142,7 @@ def _parsed(record: RawRecord) -> PlainPath | Rejected:
     if not record.assistant and record.answer and record.key_steps:
         return PlainPath("", "", record.answer)
     if marks := paths.reflection_marks(path):
-        return reject(record, "reflective", f"the path goes back on itself: {', '.join(marks)}")
+        return reject(record, "reflective", f"the path goes back on itself, or its steps are not numbered 1, 2, …: {', '.join(marks)}")
     if path.defects:
         reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
         return reject(record, reason, ", ".join(path.defects))

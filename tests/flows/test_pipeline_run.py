@@ -22,7 +22,7 @@ from flows.doctor import examine
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
 from flows.results import read_result
-from flows.submitting import cancel, submit_and_follow, watch
+from flows.submitting import cancel, cancel_going, submit_and_follow, watch
 from tests.flows.tiny_flow import STAGES
 from tests.flows.waiting import wait_until
 
@@ -168,6 +168,14 @@ def test_a_cancelled_run_ends_its_child_and_the_next_resumes(site: Site) -> None
 def progress_of(site: Site, run_id: str) -> str:
     lines = [each["description"] for each in site.api.artifacts(run_id) if each["key"] == "progress-warmup"]
     return lines[0] if lines else ""
+
+
+def test_before_the_servers_end_what_is_under_way_is_cancelled(site: Site) -> None:
+    run_id = site.submit("warmup", overrides={"warmup.num_epochs": 700}, seed=9)
+    counting(site)
+    assert cancel_going(site.root) == [site.api.flow_run(run_id)["name"]]
+    assert site.finished(run_id)["state_type"] == "CANCELLED"
+    assert cancel_going(site.root) == []
 
 
 def test_a_run_that_waits_for_another_ones_stage_says_for_whom_and_is_followed_and_cancelled(

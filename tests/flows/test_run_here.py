@@ -64,6 +64,15 @@ def test_an_interrupted_run_ends_as_cancelled_and_takes_its_servers_and_its_trai
     assert servers.down(tmp_path) == []
 
 
+def test_a_run_that_is_ended_while_its_servers_start_takes_them_along(tmp_path: Path) -> None:
+    run, told = begin(tmp_path, *SMALL)
+    started = wait_until(lambda: (found := servers.read_services(tmp_path).running) and len(found) == 2 and found)
+    run.terminate()
+    assert run.wait(timeout=60) == 143, told.read_text()
+    assert [each.name for each in started if find(each)] == []
+    assert servers.down(tmp_path) == []
+
+
 def test_a_run_whose_prefect_server_is_killed_ends_with_a_line_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")  # else it asks for minutes
     run, told = begin(tmp_path, *SMALL)
