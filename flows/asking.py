@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from r1vl_core.config import Preset, Runtime, StepGRPO
+from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, StepGRPO
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.prompts import prompt_names
 from r1vl_core.reasoning import paths
@@ -96,7 +96,8 @@ def _given(model: Path, root: Path) -> _Answering:
         if artifact.path.resolve() == folder.resolve().parent:
             return _trained_here(artifact, folder)
     preset, stepgrpo = Preset.model_fields, StepGRPO.model_fields
-    return _Answering(folder, preset["prompt"].default, preset["max_pixels"].default, stepgrpo["max_new_tokens"].default)
+    prompt = "plain" if str(model) == BUNDLED_MODEL else preset["prompt"].default  # what it was trained with
+    return _Answering(folder, prompt, preset["max_pixels"].default, stepgrpo["max_new_tokens"].default)
 
 
 def _made_last(root: Path) -> _Answering:

@@ -116,6 +116,8 @@ class Inputs(Mapping[str, str]):
     def __init__(self, upstream: Mapping[str, str], cache: DigestCache, *, planning: bool = False) -> None:
         self._upstream = dict(upstream)
         self._cache = cache
+        self.raw: dict[Path, str] = {}
+        """Raw files and folders that were named, with their digests."""
         self.planning = planning
         """Whether somebody only asks what would be done; then nothing is fetched."""
 
@@ -130,11 +132,13 @@ class Inputs(Mapping[str, str]):
 
     def file(self, path: Path) -> str:
         """Content digest of a raw input file. Raises ValueError naming it when it cannot be read."""
-        return self._cache.file(path)
+        self.raw[path] = self._cache.file(path)
+        return self.raw[path]
 
     def folder(self, path: Path) -> str:
         """Content digest of a folder of raw inputs. Raises ValueError naming it when it cannot be read."""
-        return self._cache.folder(path)
+        self.raw[path] = self._cache.folder(path)
+        return self.raw[path]
 
 
 def _is_read_only(error: Exception) -> bool:

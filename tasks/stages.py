@@ -177,7 +177,8 @@ def run_stage(
 
     Raises what the build raises, StoreError for a full disk and for an input that was damaged (which is removed).
     """
-    recipe = _recipe(stage, preset, store, {name: artifact.digest for name, artifact in upstream.items()})
+    inputs = Inputs({name: artifact.digest for name, artifact in upstream.items()}, DigestCache(store.root / DIGESTS))
+    recipe = stage.recipe(preset, inputs)
     started = time.monotonic()
     run: TrackedRun | None = None
     built = False
@@ -188,7 +189,7 @@ def run_stage(
             built = True
             _check_inputs(store, upstream)
             if tracker is not None:
-                run = stack.enter_context(_start_run(tracker, stage, recipe, upstream, parent, tags))
+                run = stack.enter_context(_start_run(tracker, recipe, upstream, inputs.raw, parent, tags))
                 stack.enter_context(watched(run.log_metrics))
             on_event(StageEvent(stage.name, "building"))
             job = _job(stage, preset, runtime, store, upstream, recipe, out, run, on_event, engine)
@@ -216,10 +217,6 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in table.items():
         leaves.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
     return leaves
-
-
-def _recipe(stage: Stage, preset: Preset, store: Store, digests: Mapping[str, str]) -> Recipe:
-    return stage.recipe(preset, Inputs(digests, DigestCache(store.root / DIGESTS)))
 
 
 def _result(artifact: Artifact, state: Literal["built", "cached"], seconds: float) -> StageResult:
@@ -262,17 +259,19 @@ def _job(
 
 def _start_run(
     tracker: Tracker,
-    stage: Stage,
     recipe: Recipe,
     upstream: Mapping[str, Artifact],
+    raw: Mapping[Path, str],
     parent: TrackedRun | None,
     tags: Mapping[str, str] | None,
 ) -> TrackedRun:
-    own = {"r1vl.stage": stage.name, "r1vl.key": recipe.key}
-    run = tracker.start(stage.name, parent=parent, tags={**own, **(tags or {})})
+    own = {"r1vl.stage": recipe.stage, "r1vl.key": recipe.key}
+    run = tracker.start(recipe.stage, parent=parent, tags={**own, **(tags or {})})
     run.log_params(flat({"revision": recipe.revision, **recipe.settings}))
     for name, artifact in upstream.items():
-        run.log_input(name, artifact.digest, str(artifact.path), context=stage.name)
+        run.log_input(name, artifact.digest, str(artifact.path), context=recipe.stage)
+    for path, digest in raw.items():
+        run.log_input(path.name, digest, str(path), context=recipe.stage)
     return run
 
 

@@ -1,5 +1,6 @@
 """MLflow hears everything, once, with the times at which it happened: at once, or when it is back."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -15,9 +16,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from r1vl_core.config import Runtime
+from r1vl_core.config import Preset, Runtime
+from tasks.inputs import Inputs
 from tasks.locks import locked
-from tasks.stages import bring_up_to_date
+from tasks.recipe import Recipe
+from tasks.stages import Build, Stage, bring_up_to_date, run_stage
 from tasks.store import Store
 from tasks.tracked_run import TrackedRun
 from tasks.tracking import Tracker
@@ -213,6 +216,24 @@ def test_each_built_stage_is_a_run_and_a_reused_one_points_to_it(uri: str, root:
     newest = found["small: warmup"]
     assert (newest.data.tags["r1vl.warmup.state"], newest.data.tags["r1vl.warmup.run"]) == ("cached", warmup.info.run_id)
     assert newest.data.metrics["warmup/accuracy"] == 0.5
+
+
+def test_the_users_own_files_are_inputs_of_the_run_that_reads_them(uri: str, root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "records.json"
+    data.write_text("[]")
+
+    def recipe(_preset: Preset, inputs: Inputs) -> Recipe:
+        return Recipe("curate", 1, {"file": inputs.file(data)})
+
+    def build(job: Build) -> dict[str, str]:
+        (job.out / "rows").write_text("none")
+        return {}
+
+    stage = Stage("curate", (), recipe, build)
+    run_stage(stage, preset(), Runtime(), Store(root), {}, tracker=Tracker(root, uri))
+    ((dataset,),) = (run.inputs.dataset_inputs for run in runs(uri).values() if run.data.tags.get("r1vl.stage") == "curate")
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("records.json", hashlib.sha256(b"[]").hexdigest()[:32])
+    assert str(data) in dataset.dataset.source
 
 
 @contextmanager
