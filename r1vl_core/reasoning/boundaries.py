@@ -112,8 +112,8 @@ class View:
 def whole_groups(text: str, start: int, end: int) -> tuple[int, int]:
     """`text[start:end]` and, where it cuts a LaTeX group in two, the rest of the markup: "12}{2} = 6" and the "\\frac{" before it.
 
-    >>> whole_groups("so \\\\frac{12}{2} = 6", 9, 19), whole_groups("14 \\\\text{ cm}", 0, 11)
-    ((3, 19), (0, 12))
+    >>> whole_groups("so \\\\frac{12}{2} = 6", 9, 19), whole_groups("14 \\\\text{ cm}", 0, 12)
+    ((3, 19), (0, 13))
     """
     opened = unopened = 0
     for brace in _BRACE.findall(text, start, end):
