@@ -107,7 +107,7 @@ def submit(
 
 @app.command()
 def watch(run_id: RunArgument = None, root: RootOption = None) -> None:
-    """Follow a run again, to its result, as `submit` does; Ctrl-C leaves it running."""
+    """Follow a run again, to its result. As `submit` does; Ctrl-C leaves it running."""
     from flows.submitting import watch as watch_run
 
     raise typer.Exit(watch_run(_settle(root).root, run_id))
@@ -115,7 +115,7 @@ def watch(run_id: RunArgument = None, root: RootOption = None) -> None:
 
 @app.command()
 def cancel(run_id: RunArgument = None, root: RootOption = None) -> None:
-    """End a run; a training under way saves a checkpoint first, and a rerun goes on from there."""
+    """End a run that goes. A training under way saves a checkpoint first, and a rerun goes on from there."""
     from flows.submitting import cancel as cancel_run
 
     cancel_run(_settle(root).root, run_id)

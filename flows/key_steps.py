@@ -12,7 +12,7 @@ from flows.choosing import choose, parse_settings
 from flows.options import PresetArgument, RootOption, SeedOption, SetOption
 from flows.runtime import runtime_from
 
-app = typer.Typer(name="key-steps", help="Key steps: show, count, export, import; what a teacher would cost.", no_args_is_help=True)
+app = typer.Typer(name="key-steps", help="Look at key steps, carry them out and in. What a teacher would cost, too.", no_args_is_help=True)
 
 RunOption = Annotated[str | None, typer.Option("--run", help="The flow run they belong to; last is the last.  [default: made last]")]
 
