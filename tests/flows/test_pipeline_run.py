@@ -113,7 +113,8 @@ def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixtur
     assert "Wrong input: no preset named 'huge'; there are " in capsys.readouterr().out
     run = site.finished(too_large)
     assert (run["state_name"], run["message"]) == ("Wrong input", "learning rate 2.0: too large; use one below 1")
-    told = [row["message"] for row in site.api.logs(too_large)]
+    # what a run logs reaches the server a moment after its state
+    told = wait_until(lambda: (lines := [row["message"] for row in site.api.logs(too_large)]) and "too large" in "".join(lines) and lines)
     assert [line for line in told if "Traceback" in line] == []
     assert len([line for line in told if "too large" in line]) == 1
 
