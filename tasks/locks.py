@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+_POLL_S = 0.05
 _held: set[int] = set()
 
 
@@ -39,7 +41,9 @@ def locked(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator
         if not _take(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
             if on_wait is not None:
                 on_wait(_holder(descriptor))
-            _take(descriptor, fcntl.LOCK_EX)
+            # Not a flock that blocks: a signal that the kernel hands to another thread would not be heard before the lock is free.
+            while not _take(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                time.sleep(_POLL_S)
         _sign(descriptor)
         yield
     finally:
