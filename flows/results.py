@@ -115,7 +115,7 @@ def print_result(console: Console, result: RunResult, links: Mapping[str, str]) 
 
 def _scores_table(result: RunResult) -> Table:
     table = Table(title=f"Held-out questions, preset {result.preset}, seed {result.seed}", title_justify="left")
-    for name in ("policy", "accuracy", "95 % interval", "questions", "mean\nStepRAR", "mean\nStepRVR", "cut\noff"):
+    for name in ("policy", "accuracy", "95 % interval", "asked", "mean\nStepRAR", "mean\nStepRVR", "cut\noff"):
         table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
     for name, shown in POLICIES.items():
         if name in result.scores:
@@ -126,7 +126,7 @@ def _scores_table(result: RunResult) -> Table:
             table.add_row(
                 shown,
                 _percent(score["accuracy"]),
-                f"{_percent(low)} – {_percent(high)}",
+                f"{100 * low:.1f} – {_percent(high)}",
                 questions,
                 *means,
                 _percent(score.get("share_truncated")),

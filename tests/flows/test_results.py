@@ -57,7 +57,7 @@ def test_the_table_shows_both_policies_and_every_stage() -> None:
     for shown in (
         "warm-up",
         "50.0 %",
-        "46.0 % – 54.0 %",
+        "46.0 – 54.0 %",
         "StepGRPO",
         "70.0 %",
         "0.800",
