@@ -15,6 +15,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from r1vl_core.config import Runtime
 from r1vl_core.report import Report
 from tasks.stages import Build
@@ -27,7 +29,9 @@ MISTAKE = "error: "
 """Begins the one line in which the child says what the user got wrong."""
 
 _REPORT = '{"report": '
-_TAIL_LINES = 30
+_TAIL_LINES = 80
+_ANY_PORT = ["--main_process_port", "0"]
+"""Without it accelerate listens on port 29500, and the second training on a machine ends at once."""
 _KILLED = 128 + signal.SIGKILL
 _LAUNCHER_SAW_A_KILL = re.compile(r"Root Cause.*?rank +: (\d+) .*?exitcode +: -9 |died with <Signals\.SIGKILL: 9>", re.DOTALL)
 """How torchrun (and accelerate, which calls it) and accelerate alone tell of a trainer that was killed: both exit with 1 then."""
@@ -88,12 +92,27 @@ def launcher_command(runtime: Runtime) -> list[str]:
         return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={runtime.num_processes}"]
     command = [sys.executable, "-m", "accelerate.commands.launch"]
     if runtime.accelerate_config is not None:
-        return [*command, "--config_file", str(runtime.accelerate_config.absolute())]
+        settings = accelerate_settings(runtime.accelerate_config)
+        port = [] if settings.get("main_process_port") or settings.get("num_machines", 1) != 1 else _ANY_PORT
+        return [*command, "--config_file", str(runtime.accelerate_config.absolute()), *port]
     command += ["--num_processes", str(runtime.num_processes), "--num_machines", "1", "--dynamo_backend", "no", "--mixed_precision", "no"]
     command += ["--num_cpu_threads_per_process", str(_threads(runtime))]
     if runtime.num_processes > 1:
-        command += ["--multi_gpu"]
+        command += ["--multi_gpu", *_ANY_PORT]
     return [*command, "--cpu"] if on_cpu else command
+
+
+def accelerate_settings(path: Path) -> dict[str, Any]:
+    """What R1VL_ACCELERATE_CONFIG says. Raises ValueError for a file that is none of accelerate's."""
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"R1VL_ACCELERATE_CONFIG {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"R1VL_ACCELERATE_CONFIG {path}: not YAML: {error}") from None
+    if not isinstance(table, dict):
+        raise ValueError(f"R1VL_ACCELERATE_CONFIG {path}: not a configuration of accelerate (`accelerate config` writes one)")
+    return table
 
 
 def read_report(line: str) -> Report | None:

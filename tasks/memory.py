@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import yaml
-
 from r1vl_core.config import Lora, Preset, Runtime
 from r1vl_core.training import memory
 from r1vl_core.training.memory import Estimate, Machine
 from r1vl_core.training.shapes import folder_shapes, known_shapes
 from tasks.checkpoints import NotFetched, find_checkpoint
+from tasks.launch import accelerate_settings
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,9 @@ def plan_memory(preset: Preset, runtime: Runtime) -> MemoryPlan:
 
 def _processes(runtime: Runtime) -> tuple[int, bool]:
     """How many processes train, and whether they share the weights out. Raises ValueError for a file that is none of accelerate's."""
-    path = runtime.accelerate_config
-    if path is None:
+    if runtime.accelerate_config is None:
         return runtime.num_processes, False
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"R1VL_ACCELERATE_CONFIG {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"R1VL_ACCELERATE_CONFIG {path}: not YAML: {error}") from None
-    if not isinstance(table, dict):
-        raise ValueError(f"R1VL_ACCELERATE_CONFIG {path}: not a configuration of accelerate (`accelerate config` writes one)")
+    table = accelerate_settings(runtime.accelerate_config)
     return int(table.get("num_processes", 1)), table.get("distributed_type") == "FSDP"
 
 

@@ -30,7 +30,7 @@ from r1vl_core.policy.sharding import shard
 from r1vl_core.records import Question, asked
 from r1vl_core.training.export import export
 from r1vl_core.training.memory import token_budget
-from r1vl_core.training.processes import any_process
+from r1vl_core.training.processes import any_process, leave
 from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
 
@@ -158,4 +158,4 @@ def _one_writer(work: Work) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]) or 0)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
+import sys
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 
@@ -61,3 +65,16 @@ def wait_for_all(accelerator: Any) -> None:
     """Return when every process has come here."""
     if num_processes(accelerator) > 1:
         accelerator.wait_for_everyone()
+
+
+def leave(status: int) -> NoReturn:
+    """End this process with an exit status: what was registered for the exit is done, the interpreter is not taken down.
+
+    FSDP still holds its process groups by then. Now and then (3 of 27 runs on two busy cores) one of gloo's threads was alive when they
+    were destroyed, and C++ aborted a training that was done and saved.
+    """
+    atexit._run_exitfuncs()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)

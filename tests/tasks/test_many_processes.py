@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.data import database
 from r1vl_core.training.order import draw
-from tasks.launch import StageFailed
+from tasks.launch import StageFailed, launcher_command
 from tasks.registry import STAGES
 from tasks.reports import read_reports
 from tasks.stages import StageEvent, bring_up_to_date
@@ -129,3 +129,18 @@ def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, curated
     assert first.metrics["kl"] == pytest.approx(0, abs=1e-9)
     assert first.metrics["logprob_gap"] < 1e-5
     assert second.metrics["kl"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("line", "open_port"), [("", True), ("main_process_port: 29511", False), ("num_machines: 2\nmain_process_port: 29511", False)]
+)
+def test_trainings_that_start_together_listen_on_ports_of_their_own(tmp_path: Path, line: str, open_port: bool) -> None:
+    """Accelerate's own choice is 29500 for everyone; it looks whether that is taken, but two that look at once both find it free."""
+    (tmp_path / "accelerate.yaml").write_text(SHARDED.replace("num_machines: 1", line) if "machines" in line else SHARDED + line)
+    command = launcher_command(TWO.model_copy(update={"accelerate_config": tmp_path / "accelerate.yaml"}))
+    assert (command[-2:] == ["--main_process_port", "0"]) is open_port
+
+
+def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"R1VL_ACCELERATE_CONFIG .*gone\.yaml: No such file"):
+        launcher_command(TWO.model_copy(update={"accelerate_config": tmp_path / "gone.yaml"}))

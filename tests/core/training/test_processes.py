@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.multiprocessing
-from accelerate import Accelerator
 
 from r1vl_core.config import StepGRPO, Warmup
 from r1vl_core.training import stepgrpo, warmup
@@ -17,6 +14,7 @@ from r1vl_core.training.checkpoint import read_reports
 from tests.core.tiny_policies import some_prompts, tiny_policy
 from tests.core.training.test_warmup import some_examples
 from tests.core.training.tiny_runs import a_reward, ending_policy, run, step_reward, step_writer
+from tests.core.training.two_processes import in_two_processes
 
 SHORT: dict[str, Any] = {"num_steps": 2, "learning_rate": 5e-5, "judge": step_reward, "make": step_writer, "num_updates": 2}
 METHODS: dict[str, dict[str, Any]] = {
@@ -44,25 +42,12 @@ def train_all(folder: Path, accelerator: Any) -> None:
     torch.save([one.model.state_dict() for one in (policy, reinforced, *others)], folder / f"weights-{rank}.pt")
 
 
-def one_of_two(rank: int, folder: Path, port: int) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    train_all(folder, Accelerator(cpu=True))
-    torch.distributed.destroy_process_group()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     alone.mkdir()
     together.mkdir()
     train_all(alone, None)
-    torch.multiprocessing.spawn(one_of_two, args=(together, free_port()), nprocs=2)
+    in_two_processes(train_all, together)
     expected = torch.load(alone / "weights-0.pt", weights_only=True)
     first, second = (torch.load(together / f"weights-{rank}.pt", weights_only=True) for rank in range(2))
     for one, of_first, of_second in zip(expected, first, second, strict=True):

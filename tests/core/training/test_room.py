@@ -17,9 +17,9 @@ from r1vl_core.policy.room import generate_in_room, make_room
 from r1vl_core.report import Report
 from r1vl_core.training import warmup
 from tests.core.tiny_policies import some_prompts, tiny_policy
-from tests.core.training.test_processes import free_port
 from tests.core.training.test_warmup import some_examples
 from tests.core.training.tiny_runs import ending_policy, run
+from tests.core.training.two_processes import in_two_processes
 
 STEPS: dict[str, Any] = {"num_steps": 2, "learning_rate": 5e-5, "num_updates": 2, "probe_every": 1}
 
@@ -126,20 +126,16 @@ def test_where_not_even_one_path_fits_the_cure_is_said(limits: dict[str, int], t
     assert not list(tmp_path.glob("step-*")), "there was no update to save"
 
 
-def one_of_two(rank: int, folder: Path, port: int) -> None:
-    import os
-
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
+def the_second_short_of_memory(folder: Path, accelerator: Accelerator) -> None:
+    rank = accelerator.process_index
     limits = {"tokens": 130, "rows": 2} if rank else {}
-    policy, reports = run(None, accelerator=Accelerator(cpu=True), make=lambda: short_of_memory(ending_policy(), **limits), **STEPS)
+    policy, reports = run(None, accelerator=accelerator, make=lambda: short_of_memory(ending_policy(), **limits), **STEPS)
     torch.save([policy.model.state_dict(), reports[0].metrics["memory_halvings"]], folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 def test_a_process_that_halves_alone_stays_in_step_with_the_others(tmp_path: Path) -> None:
     expected, _ = run(None, **STEPS)
-    torch.multiprocessing.spawn(one_of_two, args=(tmp_path, free_port()), nprocs=2)
+    in_two_processes(the_second_short_of_memory, tmp_path)
     (first, halved), (second, also) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert halved == also > 0
     for name, weight in expected.model.state_dict().items():

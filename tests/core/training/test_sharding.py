@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing
-from accelerate import Accelerator
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
@@ -26,9 +23,9 @@ from r1vl_core.training.export import export
 from r1vl_core.training.processes import wait_for_all
 from r1vl_core.training.validation import Validation
 from tests.core.tiny_policies import some_prompts, tiny_policy
-from tests.core.training.test_processes import free_port
 from tests.core.training.test_warmup import some_examples
 from tests.core.training.tiny_runs import a_reward, same_reward, sometimes_the_same
+from tests.core.training.two_processes import in_two_processes
 
 RATE = 5e-5
 STEPS = StepGRPO(num_steps=2, questions_per_step=3, group_size=3, temperature=1.2, max_new_tokens=8, learning_rate=RATE, save_every=1)
@@ -121,13 +118,6 @@ def check_shards(policy: Policy) -> None:
     assert all(isinstance(parameter, DTensor) for parameter in policy.model.parameters())
 
 
-def one_of_two(rank: int, work: Callable[[Path, Any], None], folder: Path, port: int) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    work(folder, Accelerator(cpu=True))
-    torch.distributed.destroy_process_group()
-
-
 def weights(folder: Path) -> dict[str, Tensor]:
     policy = load_policy(folder, prompt="plain", max_pixels=140 * 140)
     assert policy.model.config.architectures == ["Qwen2VLForConditionalGeneration"]
@@ -138,7 +128,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     alone, together = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("together")
     train_all(alone, None)
-    torch.multiprocessing.spawn(one_of_two, args=(train_all, together, free_port()), nprocs=2)
+    in_two_processes(train_all, together)
     return alone, together
 
 
@@ -168,7 +158,7 @@ def test_resumed_from_a_gathered_checkpoint_it_equals_the_run_that_was_not_cut_t
 
 
 def test_one_process_goes_on_from_what_two_have_saved(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(one_of_two, args=(first_step, tmp_path, free_port()), nprocs=2)
+    in_two_processes(first_step, tmp_path)
     policy = warmed(tmp_path, None)
     for name, weight in weights(folders[0] / "warm-up exported").items():
         torch.testing.assert_close(policy.model.state_dict()[name], weight, atol=1e-6, rtol=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from r1vl_core.training.checkpoint import read_reports
 from r1vl_core.training.stopping import OUTCOME, note_step
 from r1vl_core.training.validation import Validation
 from tests.core.tiny_policies import some_prompts, tiny_policy
-from tests.core.training.test_processes import free_port
 from tests.core.training.tiny_runs import SETTINGS, a_reward, ending_policy, run, same_reward, untimed, weights
+from tests.core.training.two_processes import in_two_processes
 
 
 def by_length(question: int, text: str) -> Reward:
@@ -157,12 +156,9 @@ def test_dials_that_lack_what_they_need_are_refused(dials: dict[str, Any], said:
         run(None, **dials)
 
 
-def one_of_two(rank: int, folder: Path, port: int) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    policy, reports = run_shared(folder, Accelerator(cpu=True))
-    torch.save([policy.model.state_dict(), accuracies(reports)], folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+def save_shared(folder: Path, accelerator: Accelerator) -> None:
+    policy, reports = run_shared(folder, accelerator)
+    torch.save([policy.model.state_dict(), accuracies(reports)], folder / f"{accelerator.process_index}.pt")
 
 
 def run_shared(folder: Path, accelerator: Any) -> tuple[Policy, list[Any]]:
@@ -174,7 +170,7 @@ def test_two_processes_share_the_questions_and_hand_on_the_same(tmp_path: Path) 
     alone, together = tmp_path / "alone", tmp_path / "together"
     together.mkdir()
     expected, reports = run_shared(alone, None)
-    torch.multiprocessing.spawn(one_of_two, args=(together, free_port()), nprocs=2)
+    in_two_processes(save_shared, together)
     (first, mine), (second, theirs) = (torch.load(together / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert mine == theirs == accuracies(reports)
     for name, weight in expected.model.state_dict().items():
