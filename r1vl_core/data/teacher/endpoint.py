@@ -7,7 +7,7 @@ service may answer with a proxy's page, half a body, or one that never ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,23 @@ KEY_VARIABLE = "R1VL_TEACHER_API_KEY"
 
 MAX_BODY = 8 * 2**20
 """Bytes of a response that are read; no answer of words comes near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a service is spoken of: its name, the environment variable with its key, and the settings of address and model.
+
+    >>> Words().name
+    'the teacher'
+    """
+
+    name: str = "the teacher"
+    key_variable: str = KEY_VARIABLE
+    address: str = "key_steps.teacher.base_url"
+    model: str = "model"
+
+
+TEACHER = Words()
 
 _BUSY = frozenset((408, 409, 425, 429))
 _SHOWN = 200
@@ -58,14 +75,17 @@ class Completion:
 
 
 class ChatEndpoint:
-    """An open connection to a teacher's endpoint; made by `connected`."""
+    """An open connection to a service; made by `connected`."""
 
-    def __init__(self, dials: Teacher, key: str, client: openai.AsyncOpenAI) -> None:
-        self._dials, self._key, self._client = dials, key, client
+    def __init__(self, dials: Teacher, key: str, client: openai.AsyncOpenAI, words: Words = TEACHER) -> None:
+        self._dials, self._key, self._client, self._words = dials, key, client, words
 
-    async def complete(self, messages: list[dict[str, str]]) -> Completion:
-        """One answer. Raises Busy, Refused, ValueError for what the user must mend, TeacherStopped when there is no credit left."""
-        body = request_body(self._dials, messages)
+    async def complete(self, messages: Sequence[Mapping[str, Any]], further: Mapping[str, Any] | None = None) -> Completion:
+        """One answer; `further` are fields of this request alone.
+
+        Raises Busy, Refused, ValueError for what the user must mend, TeacherStopped when there is no credit left.
+        """
+        body = {**request_body(self._dials, messages), **(further or {})}
         headers: dict[str, str | openai.Omit] = {"Accept-Encoding": "identity", **({} if self._key else {"Authorization": openai.Omit()})}
         try:
             async with asyncio.timeout(self._dials.timeout_s):
@@ -82,16 +102,17 @@ class ChatEndpoint:
 
     def _understood(self, error: openai.APIStatusError) -> Exception:
         status, said = error.status_code, f"answered {error.status_code}: {self._plain(_message(error))}"
+        name = self._words.name
         if error.code == "insufficient_quota" or status == 402:
-            return TeacherStopped(f"the teacher {said}; every answer is kept: see to the account's credit and run again to go on")
+            return TeacherStopped(f"{name} {said}; every answer is kept: see to the account's credit and run again to go on")
         if status in _BUSY or status >= 500:
             return Busy(said, retry_after(error.response.headers))
         if status in (401, 403):
             how = "refuses the key" if self._key else "wants a key"
-            return ValueError(f"the teacher at {self._dials.base_url} {how}: set {KEY_VARIABLE} to a valid one ({said})")
+            return ValueError(f"{name} at {self._dials.base_url} {how}: set {self._words.key_variable} to a valid one ({said})")
         if status in (404, 405) or status < 400:
-            where = f"key_steps.teacher.base_url {self._dials.base_url} and model {self._dials.model}"
-            return ValueError(f"the teacher {said}; check {where}")
+            where = f"{self._words.address} {self._dials.base_url} and {self._words.model} {self._dials.model}"
+            return ValueError(f"{name} {said}; check {where}")
         return Refused(said)
 
     def _plain(self, text: object) -> str:
@@ -101,14 +122,14 @@ class ChatEndpoint:
         return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def request_body(dials: Teacher, messages: list[dict[str, str]]) -> dict[str, Any]:
+def request_body(dials: Teacher, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The request as it is sent; all of it is the identity of its answer."""
     return {**dials.request, "model": dials.model, "messages": messages, dials.token_limit: dials.max_answer_tokens}
 
 
 @asynccontextmanager
-async def connected(dials: Teacher, key: str) -> AsyncIterator[ChatEndpoint]:
-    """A connection to the preset's endpoint, with `key` ("" sends none)."""
+async def connected(dials: Teacher, key: str, words: Words = TEACHER) -> AsyncIterator[ChatEndpoint]:
+    """A connection to the endpoint that the dials name, with `key` ("" sends none)."""
     organisation = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}  # an account's of OpenAI, set for other programs
     limits = httpx2.Limits(max_connections=dials.concurrency, max_keepalive_connections=dials.concurrency)
     async with openai.AsyncOpenAI(
@@ -119,7 +140,7 @@ async def connected(dials: Teacher, key: str) -> AsyncIterator[ChatEndpoint]:
         default_headers=organisation,  # type: ignore[arg-type]
         http_client=openai.DefaultAsyncHttpxClient(limits=limits, event_hooks={"response": [_limit]}, follow_redirects=False),
     ) as client:
-        yield ChatEndpoint(dials, key, client)
+        yield ChatEndpoint(dials, key, client, words)
 
 
 class _Unreadable(Exception):

@@ -57,9 +57,15 @@ def accuracies(judged: Judged) -> dict[str, float]:
     return {"aAcc": overall(judged), "fAcc": _all_right(judged, _FIGURE), "qAcc": _all_right(judged, _QUESTION)}
 
 
-def _all_right(judged: Judged, part: int) -> float:
-    def group(row: TextRow) -> list[str]:
-        parts = row["index"].split("_")
-        return [f"{row['l2-category']}_{parts[_SET]}_{parts[part]}"]
+def figure_of(row: TextRow) -> str:
+    """The figure a row is about, within its l2-category and set."""
+    return _group(row, _FIGURE)
 
-    return percent([all(right) for right in grouped(judged, group).values()])
+
+def _all_right(judged: Judged, part: int) -> float:
+    return percent([all(right) for right in grouped(judged, lambda row: [_group(row, part)]).values()])
+
+
+def _group(row: TextRow, part: int) -> str:
+    parts = row["index"].split("_")
+    return f"{row['l2-category']}_{parts[_SET]}_{parts[part]}"
