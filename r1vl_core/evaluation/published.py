@@ -18,17 +18,17 @@ ACCURACIES = frozenset(("mathvista", "mmstar", "mathvision", "chartqa", "dynamat
 """Benchmarks whose published number is the percentage of right rows, so that a Wilson interval stands for it."""
 
 TITLES = {
-    "mathvista": "MathVista",
-    "mmstar": "MMStar",
-    "mathvision": "Math-V",
-    "chartqa": "ChartQA",
-    "dynamath": "DynaMath",
-    "hallusionbench": "HallBench",
-    "mathverse": "MathVerse",
+    "mathvista": "Math\nVista",
+    "mmstar": "MM\nStar",
+    "mathvision": "Math\n-V",
+    "chartqa": "Chart\nQA",
+    "dynamath": "Dyna\nMath",
+    "hallusionbench": "Hall\nBench",
+    "mathverse": "Math\nVerse",
     "mme": "MME",
     "handwriting": "handwriting",
 }
-"""The columns' heads, as the paper has them."""
+"""The columns' heads, as the paper has them, in two lines so that all fit a terminal."""
 
 FILES = {
     "mathvista": "MathVista_MINI.tsv",
