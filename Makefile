@@ -27,9 +27,10 @@ $(STAMP): $(LOCK) pyproject.toml
 		echo "r1vl needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there'). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 		echo "could not make $(VENV): is the venv module installed (Debian: apt-get install python3-venv)?" >&2; rm -rf $(VENV); exit 2; }
-	@echo "installing into $(VENV) from $(LOCK) ..."
+	@echo "installing $$(grep -c == $(LOCK)) packages into $(VENV) from $(LOCK): about two minutes, quietly (PyTorch is most of it) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r $(LOCK) -e '.[dev]'
 	@touch $@
+	@echo "installed"
 
 run: setup
 	@$(BIN)/r1vl submit full-pipeline

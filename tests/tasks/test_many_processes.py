@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.data import database
 from r1vl_core.training.order import draw
-from tasks.launch import StageFailed, launcher_command
+from tasks.launch import StageFailed, launcher_command, words_of_the_trainer
 from tasks.registry import STAGES
 from tasks.reports import read_reports
 from tasks.stages import StageEvent, bring_up_to_date
 from tasks.store import Store
+from tasks.supervise import run_supervised
 
 SHARDED = """
 compute_environment: LOCAL_MACHINE
@@ -110,6 +111,21 @@ def test_a_rank_that_fails_ends_the_job_with_its_error(store: Store) -> None:
     with pytest.raises(ValueError, match=f"question {re.escape(unlucky.id)}: its picture .*{re.escape(unlucky.image)}"):
         bring_up_to_date("warmup", STAGES, a_preset(), TWO, store, on_event=spoil)
     assert not trainers()
+
+
+@pytest.mark.parametrize("manner", ["traceback", "segfault"])
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_what_a_failed_trainer_said_is_told_apart_from_its_launcher(num_processes: int, manner: str) -> None:
+    lines: list[str] = []
+    command = [*launcher_command(TWO.model_copy(update={"num_processes": num_processes})), "-m", "tests.tasks.programs.failing", manner]
+    assert run_supervised(command, on_line=lines.append) == 1
+    said = words_of_the_trainer("\n".join(lines))
+    if manner == "segfault":  # then the launchers alone know
+        assert re.search(r"Signal 11 \(SIGSEGV\)|Signals\.SIGSEGV: 11", said)
+        return
+    assert said.count("step 1") == num_processes
+    assert said.count("KeyError: 'the cause'") == said.count("RuntimeError: the reason") == 1
+    assert not re.search(r"torch/distributed/(run|launcher)|accelerate/commands|ChildFailed|CalledProcess|Root Cause|closing signal", said)
 
 
 def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, curated: Path, tmp_path: Path) -> None:
