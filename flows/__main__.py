@@ -26,7 +26,7 @@ from flows.options import (
 )
 from flows.runtime import runtime_from
 from flows.scoring import FIELDS
-from r1vl_core.config import check_keys
+from r1vl_core.config import STAGES, check_keys
 from r1vl_core.prompts import prompt_names
 
 app = Commands(
@@ -39,6 +39,8 @@ app = Commands(
 )
 
 app.add_typer(key_steps.app)
+
+_DEPLOYMENTS = f"full-pipeline, or a stage with all it stands on: {', '.join(stage.replace('_', '-') for stage in STAGES)}."
 
 
 def _tell_version(asked: bool) -> None:
@@ -80,7 +82,7 @@ def run(
 
 @app.command()
 def submit(
-    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="full-pipeline, curate, key-steps, warmup, …")] = "full-pipeline",
+    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help=_DEPLOYMENTS)] = "full-pipeline",
     preset: Annotated[
         str | None, typer.Option("--preset", metavar="PRESET", help="Preset name or file.  [default: the deployment's]")
     ] = None,

@@ -13,7 +13,7 @@ from flows.commands import Commands
 from flows.options import PresetArgument, RootOption, SeedOption, SetOption
 from flows.runtime import runtime_from
 
-app = Commands(name="key-steps", help="Look at key steps, carry them out and in. What a teacher would cost, too.", no_args_is_help=True)
+app = Commands(name="key-steps", help="Look at key steps, carry them out and in. What a teacher would cost, too.")
 
 RunOption = Annotated[
     str | None, typer.Option("--run", metavar="ID", help="The flow run they belong to; last is the last.  [default: made last]")

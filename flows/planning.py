@@ -22,12 +22,14 @@ def print_plan(runtime: Runtime, preset: Preset, until: StageName | None) -> Non
     """Print a row a stage; changes nothing. Raises WrongInputs for files of the user's that a stage would refuse."""
     from tasks.registry import STAGES
 
-    table = Table(title=f"preset {preset.name}, seed {preset.seed}, root {runtime.root}", title_justify="left")
+    rows = plan(until or ALL_STAGES[-1], STAGES, preset, Store(runtime.root))
+    console, table = Console(), Table()
+    console.print(f"preset {preset.name}, seed {preset.seed}, root {runtime.root}", soft_wrap=True, highlight=False, markup=False)
     for name in ("stage", "would be", "because"):
         table.add_column(name, overflow="fold")
-    for row in plan(until or ALL_STAGES[-1], STAGES, preset, Store(runtime.root)):
+    for row in rows:
         table.add_row(row.stage, row.action, row.why)
-    Console().print(table)
+    console.print(table)
 
 
 def print_memory(runtime: Runtime, preset: Preset) -> None:

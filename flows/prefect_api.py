@@ -54,7 +54,8 @@ class PrefectApi:
         """The deployment "r1vl/full-pipeline" or the like. Raises ValueError when there is none."""
         found = self._send("GET", f"/deployments/name/{name}", missing_ok=True)
         if found is None:
-            raise ValueError(f"no deployment {name} on {self.url}; deploy with `r1vl up`, list with `prefect deployment ls`")
+            there = ", ".join(str(each["name"]) for each in self._send("POST", "/deployments/filter", {}))
+            raise ValueError(f"no deployment {name} on {self.url}; {f'there are {there}' if there else 'deploy with `r1vl up`'}")
         return dict(found)
 
     def submit(self, deployment_id: str, parameters: dict[str, Any], name: str | None = None) -> dict[str, Any]:

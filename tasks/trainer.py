@@ -122,11 +122,17 @@ class _Marked(logging.Formatter):
         return (WARNING if is_ours and record.levelno >= logging.WARNING else "") + super().format(record)
 
 
+def log_to_stdout() -> None:
+    """Say on the standard output, which the pipeline reads, what is logged from now on; warnings of ours begin with `WARNING`."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Marked("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 @record  # torchrun's summary then holds the error of the process that failed first, whatever the others say while they go down with it
 def main(arguments: list[str]) -> int:
     """Carry out the order in the named file; the exit status."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-    logging.getLogger().handlers[0].setFormatter(_Marked("%(message)s"))
+    log_to_stdout()
     order = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     try:
         work = Work(order)

@@ -81,6 +81,8 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
         (["ask", "--image", ".", "how many?"], "picture .: a folder; name one picture in it"),
         (["world", "--out", f"{__file__}/world"], f"world folder {__file__}/world: cannot be made: "),
         (["world"], "Missing option '--out'"),
+        (["tiny-base", "--out", __file__], f"'{__file__}' is a file; see `r1vl tiny-base --help`"),
+        (["key-steps"], "Missing command; see `r1vl key-steps --help`"),
         (["reward", "--questions", "-", "--responses", "-"], "there is one standard input"),
         (["audit-rewards", "--questions", "-", "--responses", "-"], "there is one standard input"),
         (["watch"], "start it with `r1vl up`"),

@@ -117,6 +117,8 @@ def test_a_stage_deployment_rebuilds_its_own_stage_when_forced(site: Site) -> No
 
 
 def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=r"no deployment r1vl/nope on .*; there are curate, "):
+        submit_and_follow(site.root, "nope", {}, site.deployments)
     with pytest.raises(ValueError, match="until"):
         site.submit("full-pipeline", until="nope")
     too_large = site.submit("warmup", overrides={"warmup.learning_rate": 2})
