@@ -255,6 +255,7 @@ def sql(
     answer(_settle(root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
 
 
+app.command()(tools.unpack)
 app.command()(tools.world)
 app.command()(tools.tiny_base)
 

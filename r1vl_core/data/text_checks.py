@@ -80,7 +80,7 @@ def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
     if record.problem is not None:
         return reject(record, "unreadable_record", record.problem)
     wording = split_wording(record.user) if record.choices is None else Wording(record.user.strip(), record.choices)
-    if not wording.text:
+    if paths.is_blank(wording.text):
         return reject(record, "unreadable_record", "the user's text asks nothing")
     if problem := _picture_problem(record):
         return problem
