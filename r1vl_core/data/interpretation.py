@@ -14,9 +14,7 @@ from r1vl_core.data.scoring import read_choices, read_key_steps
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER
 from r1vl_core.reasoning.paths import parse
 
-_USER = ("user", "human")
-_ASSISTANT = ("assistant", "gpt")
-_SYSTEM = ("system",)
+_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 _IMAGE_KEYS = ("images", "image", "image_path")
 _SPELLINGS = ("messages", "conversations", "problem", "question")
 """The field that says how a record is spelled, the first that is there."""
@@ -56,9 +54,8 @@ def interpret(value: Any) -> Content:
 
 def _content(value: dict[str, Any]) -> Content:
     # A field of nulls is what a table has where some of its records are spelled otherwise: as good as absent.
-    spelling = next((key for key in _SPELLINGS if value.get(key) is not None), None) or next(
-        (key for key in _SPELLINGS if key in value), None
-    )
+    there = [key for key in _SPELLINGS if key in value]
+    spelling = next((key for key in there if value[key] is not None), there[0] if there else None)
     if spelling is None:
         found = ", ".join(f"{name!a:.40}" for name in list(value)[:6]) or "nothing"
         raise ValueError(f"neither 'messages' nor 'conversations' nor 'problem' in the record, which holds {found}")
@@ -150,14 +147,14 @@ def _turn(message: Any, key: str, shown: list[str]) -> tuple[str, str]:
         raise ValueError(f"a message in '{key}' is {kind(message)}; an object is expected")
     role = message.get("role", message.get("from"))
     text = message.get("content", message.get("value"))
-    for known, names in (("user", _USER), ("assistant", _ASSISTANT), ("system", _SYSTEM)):
-        if isinstance(role, str) and role.lower() in names:
-            if isinstance(text, list) and text:
-                text = _joined(text, known, shown)
-            if not isinstance(text, str):
-                raise ValueError(f"the {known} message's text is {kind(text)}; a string is expected")
-            return known, text
-    raise ValueError(f"a message has the role {role!a:.40}; user, assistant or system is expected")
+    known = _ROLES.get(role.lower()) if isinstance(role, str) else None
+    if known is None:
+        raise ValueError(f"a message has the role {role!a:.40}; user, assistant or system is expected")
+    if isinstance(text, list) and text:
+        text = _joined(text, known, shown)
+    if not isinstance(text, str):
+        raise ValueError(f"the {known} message's text is {kind(text)}; a string is expected")
+    return known, text
 
 
 def _joined(parts: list[Any], role: str, shown: list[str]) -> str:
@@ -179,8 +176,11 @@ def _joined(parts: list[Any], role: str, shown: list[str]) -> str:
 
 def _images(record: dict[str, Any]) -> tuple[str, ...]:
     # Of several fields the one that says something: tables made of several sources leave the others empty.
-    value = next((found for key in _IMAGE_KEYS if (found := record.get(key)) is not None and found != "" and found != []), None)
-    if value is None:
+    for key in _IMAGE_KEYS:
+        value = record.get(key)
+        if value is not None and value != "" and value != []:
+            break
+    else:
         return ()
     if isinstance(value, list):
         return tuple(picture_path(one) for one in value)
@@ -192,6 +192,8 @@ def _images(record: dict[str, Any]) -> tuple[str, ...]:
 def picture_path(value: Any) -> str:
     """The path of a picture as a record names it, alone or as Hugging Face's `{"bytes", "path"}`. Raises ValueError for what is none,
     and for a picture that lies inside the record."""
+    if isinstance(value, str) and value and ":" not in value:
+        return value  # nearly every one
     if isinstance(value, dict) and "path" in value and value.get("bytes") is None:
         value = value["path"]
     if isinstance(value, bytes) or (isinstance(value, dict) and value.get("bytes") is not None) or is_data_uri(value):
