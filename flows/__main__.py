@@ -222,6 +222,7 @@ def sql(
     answer(runtime_from(root=root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
 
 
+app.command()(tools.unpack)
 app.command()(tools.world)
 app.command()(tools.tiny_base)
 

@@ -116,6 +116,19 @@ def audit_rewards(
     audit_and_print(runtime.root, questions, responses, chosen, alpha=alpha, limit=limit, page=page, as_json=as_json)
 
 
+def unpack(
+    file: Annotated[Path, typer.Argument(help="Parquet of Hugging Face's datasets, or JSON with data: URIs.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, for records.jsonl and images.")],
+) -> None:
+    """Write pictures that lie inside records to files. Prints the lines of a preset that read them."""
+    from r1vl_core.data.unpack import PICTURES, RECORDS
+    from r1vl_core.data.unpack import unpack as write
+
+    found = write(file, folder)
+    typer.echo(f"{found.num_records} records, {found.num_pictures} pictures taken out of them; in your preset:")
+    typer.echo(f'[[sources]]\nname = "{file.stem}"\npath = "{folder / RECORDS}"\nimages = "{folder / PICTURES}"')
+
+
 def world(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
     questions: Annotated[

@@ -14,14 +14,15 @@ from itertools import pairwise
 
 from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
 from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
-from r1vl_core.reasoning.normal_form import NormalText, normalise
-from r1vl_core.reasoning.paths import ReasoningPath, parse
-from r1vl_core.reasoning.spellings import word_set
+from r1vl_core.reasoning.normal_form import NormalText, is_grouped, normalise
+from r1vl_core.reasoning.paths import ReasoningPath, Section, parse
+from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS
 
 _ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"
 _SIDE = rf"(?:[(] |- )*+{_ATOM}(?: [)])*+(?: [-+*/^] (?:[(] |- )*+{_ATOM}(?: [)])*+)*+"
 _SIDES = re.compile(rf"(?<![^ ]){_SIDE}(?: = {_SIDE})*+(?![^ ])")
+_RIGHT_SIDE = re.compile(r" = (?:[(] |- )*+(?:[0-9\u03c0\u221a]|[a-z](?![a-z]))")
 _BREAKS = frozenset((".", ",", ";", ":", "!", "?"))
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
@@ -32,6 +33,9 @@ _MAX_NAME = 5
 _MAX_PHRASE_WORDS = 4
 _MAX_PHRASE = 40
 _SAYS_SOMETHING = re.compile(r"[=\d]")  # a line without either has no candidate
+_WORDS_ALONE = re.compile(r"[A-Za-z ,'-]*+[.!?]?+")
+_EQUALS = frozenset(word for word, piece in PIECES.items() if "=" in piece)
+_WORD_ENDS = str.maketrans(",-.!?", "     ")
 _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 
 
@@ -118,20 +122,24 @@ class _Steps:
     def __init__(self, path: ReasoningPath) -> None:
         self._path = path
         self._normal: dict[int, NormalText] = {}
+        self._telling: dict[int, tuple[Section, NormalText]] = {}
         self._haystacks: dict[int, Haystack] = {}
 
     def lines(self) -> Iterator[tuple[int, NormalText]]:
-        """Every line of every step, with the step's place."""
+        """Every line of every step that may hold a candidate, with the step's place."""
         for number, step in enumerate(self._path.steps):
             if "\n" not in step.text and len(step.text) <= _MAX_LINE:
-                yield number, self._step(number)
+                text = telling(step.text)
+                self._telling[number] = Section(text, 0, len(text)), normalise(text)
+                yield number, self._telling[number][1]
             else:
                 yield from ((number, normalise(line[:_MAX_LINE])) for line in step.text.split("\n"))
 
     def reach(self, said: _Spelled, number: int) -> bool:
         """Does the path say one of the forms, as a whole? Step `number` is where it comes from."""
         if number not in self._haystacks:
-            self._haystacks[number] = Haystack([self._path.steps[number]], [self._step(number)])
+            section, normal = self._telling.get(number) or (self._path.steps[number], self._step(number))
+            self._haystacks[number] = Haystack([section], [normal])
         if said.first is not None and self._haystacks[number].find(said.first) is not None:
             return True
         everywhere = Haystack(self._path.steps, [self._step(other) for other in range(len(self._path.steps))])
@@ -141,6 +149,27 @@ class _Steps:
         if number not in self._normal:
             self._normal[number] = normalise(self._path.steps[number].text)
         return self._normal[number]
+
+
+def telling(line: str) -> str:
+    """A line without its sentences of nothing but words: they hold no candidate, and what stands in other sentences says the same without
+    them. Half of a reference path are such, and most of the time goes into normal forms.
+
+    >>> telling("Now we add them. 5 + 7 = 12. So both sides agree.")
+    '5 + 7 = 12.'
+    """
+    if ". " not in line or is_grouped(line.lower() if line.isascii() else line.translate(SIGNS).lower()):
+        return line  # a LaTeX group that is left open reaches over the end of a sentence
+    sentences = line.split(". ")
+    kept = [sentence for sentence in sentences if not _is_prose(sentence)]
+    if len(kept) == len(sentences):
+        return line
+    return ". ".join(kept) + ("." if kept and kept[-1] is not sentences[-1] else "")
+
+
+def _is_prose(sentence: str) -> bool:
+    """Words alone, and none of them reads as an equals sign."""
+    return bool(_WORDS_ALONE.fullmatch(sentence)) and _EQUALS.isdisjoint(sentence.lower().translate(_WORD_ENDS).split())
 
 
 def generated_forms(core: str) -> tuple[str, ...]:
@@ -184,6 +213,8 @@ def _clauses(pieces: list[str]) -> Iterator[list[str]]:
 
 def _equations(clause: str) -> Iterator[_Candidate]:
     """Every a = b in a clause; a chain a = b = c gives two."""
+    if not _RIGHT_SIDE.search(clause):
+        return  # "it is because": three clauses with an "is" in four
     for run in _SIDES.finditer(clause):
         sides = run[0].split(" = ")
         for left, right in pairwise(sides):

@@ -6,16 +6,18 @@ key_steps) and our own (question, answer, reference_path, choices, key_steps).
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple
 
 from r1vl_core.data.scoring import read_choices, read_key_steps
+from r1vl_core.data.wording import IMAGE_PLACEHOLDER
 from r1vl_core.reasoning.paths import parse
 
-_USER = ("user", "human")
-_ASSISTANT = ("assistant", "gpt")
-_SYSTEM = ("system",)
+_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 _IMAGE_KEYS = ("images", "image", "image_path")
+_SPELLINGS = ("messages", "conversations", "problem", "question")
+"""The field that says how a record is spelled, the first that is there."""
 
 
 class Content(NamedTuple):
@@ -42,19 +44,27 @@ def interpret(value: Any) -> Content:
     """
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, found {kind(value)}")
-    if "messages" not in value and "conversations" not in value:
-        content = _from_paper(value) if "problem" in value else _ours(value) if "question" in value else None
-        if content is None:
-            found = ", ".join(f"{name!a:.40}" for name in list(value)[:6]) or "nothing"
-            raise ValueError(f"neither 'messages' nor 'conversations' nor 'problem' in the record, which holds {found}")
-    else:
-        user, assistant = _turns(value)
-        content = Content(user, assistant, _images(value), _answer(value))
+    content = _content(value)
     named = (("the user's text", content.user), ("the assistant's text", content.assistant), ("the answer", content.answer))
     for name, text in (*named, *(("an image path", path) for path in content.images)):
         if not is_unicode(text):
             raise ValueError(f"{name} holds half of a surrogate pair or bytes that are not UTF-8; save the file as UTF-8")
     return content
+
+
+def _content(value: dict[str, Any]) -> Content:
+    # A field of nulls is what a table has where some of its records are spelled otherwise: as good as absent.
+    there = [key for key in _SPELLINGS if key in value]
+    spelling = next((key for key in there if value[key] is not None), there[0] if there else None)
+    if spelling is None:
+        found = ", ".join(f"{name!a:.40}" for name in list(value)[:6]) or "nothing"
+        raise ValueError(f"neither 'messages' nor 'conversations' nor 'problem' in the record, which holds {found}")
+    if spelling == "problem":
+        return _from_paper(value)
+    if spelling == "question":
+        return _ours(value)
+    user, assistant, shown = _turns(value[spelling], spelling)
+    return Content(user, assistant, _images(value) or shown, _answer(value))
 
 
 def is_unicode(text: str) -> bool:
@@ -85,10 +95,19 @@ def _ours(record: dict[str, Any]) -> Content:
     for name, text in (("question", question), ("reference_path", path)):
         if not isinstance(text, str):
             raise ValueError(f"'{name}' is {kind(text)}; a string is expected")
-    choices = record.get("choices")
-    if isinstance(choices, list):
-        choices = dict(choices) if all(isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in choices) else 0
-    return Content(question, path, _images(record), _answer(record), _key_steps(record), read_choices(choices))
+    return Content(question, path, _images(record), _answer(record), _key_steps(record), _choices(record.get("choices")))
+
+
+def _choices(value: Any) -> tuple[tuple[str, str], ...]:
+    """Choices as an object, as pairs of letter and text (Parquet's maps too), or as the texts alone, which are A, B, …"""
+    if isinstance(value, list):
+        if len(value) <= len(_LETTERS) and all(isinstance(one, str) for one in value):
+            value = dict(zip(_LETTERS, value, strict=False))
+        elif all(isinstance(one, list | tuple) and len(one) == 2 and isinstance(one[0], str) for one in value):
+            value = dict(value)
+        else:
+            raise ValueError("choices is a list of other things than texts, or of more than 26; write one text for each choice")
+    return read_choices(value)
 
 
 def _key_steps(record: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
@@ -106,46 +125,101 @@ def _answer(record: dict[str, Any]) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"'answer' is {kind(value)}; a string or a number is expected")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"'answer' is {value}, which is no number; a string or a number is expected, null where there is none")
     return str(value).strip()
 
 
-def _turns(record: dict[str, Any]) -> tuple[str, str]:
-    key = "messages" if "messages" in record else "conversations"
-    messages = record[key]
+def _turns(messages: Any, key: str) -> tuple[str, str, tuple[str, ...]]:
+    """The user's text, the assistant's, and the pictures that parts of the messages name."""
     if not isinstance(messages, list):
         raise ValueError(f"'{key}' is {kind(messages)}; a list of messages is expected")
-    turns = [turn for turn in (_turn(message, key) for message in messages) if turn[0] != "system"]
+    shown: list[str] = []
+    turns = [turn for turn in (_turn(message, key, shown) for message in messages) if turn[0] != "system"]
     roles = [role for role, _ in turns]
     if roles != ["user", "assistant"]:
         raise ValueError(f"expected one user and one assistant message, found {', '.join(roles[:6]) or 'none'}")
-    return turns[0][1], turns[1][1]
+    return turns[0][1], turns[1][1], tuple(shown)
 
 
-def _turn(message: Any, key: str) -> tuple[str, str]:
+def _turn(message: Any, key: str, shown: list[str]) -> tuple[str, str]:
     if not isinstance(message, dict):
         raise ValueError(f"a message in '{key}' is {kind(message)}; an object is expected")
     role = message.get("role", message.get("from"))
     text = message.get("content", message.get("value"))
-    for known, names in (("user", _USER), ("assistant", _ASSISTANT), ("system", _SYSTEM)):
-        if isinstance(role, str) and role.lower() in names:
-            if not isinstance(text, str):
-                raise ValueError(f"the {known} message's text is {kind(text)}; a string is expected")
-            return known, text
-    raise ValueError(f"a message has the role {role!a:.40}; user, assistant or system is expected")
+    known = _ROLES.get(role.lower()) if isinstance(role, str) else None
+    if known is None:
+        raise ValueError(f"a message has the role {role!a:.40}; user, assistant or system is expected")
+    if isinstance(text, list) and text:
+        text = _joined(text, known, shown)
+    if not isinstance(text, str):
+        raise ValueError(f"the {known} message's text is {kind(text)}; a string is expected")
+    return known, text
+
+
+def _joined(parts: list[Any], role: str, shown: list[str]) -> str:
+    """A message in parts, as chat templates take it: texts, and pictures, which may be named there and are noted in `shown`."""
+    texts = []
+    for part in parts:
+        what = part.get("type") if isinstance(part, dict) else None
+        if what == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif what in ("image", "image_url"):
+            texts.append(IMAGE_PLACEHOLDER)
+            named = part.get("image") or part.get("path") or part.get("image_url") or part.get("url")
+            named = named.get("url") if isinstance(named, dict) and "url" in named else named
+            shown += () if named is None else (picture_path(named),)
+        else:
+            raise ValueError(f"the {role} message's text is a list that holds {kind(part)}; parts of the type 'text' or 'image' do")
+    return "".join(texts)
 
 
 def _images(record: dict[str, Any]) -> tuple[str, ...]:
-    value = next((record[key] for key in _IMAGE_KEYS if key in record), None)
-    if value is None or value == "":
+    # Of several fields the one that says something: tables made of several sources leave the others empty.
+    for key in _IMAGE_KEYS:
+        value = record.get(key)
+        if value is not None and value != "" and value != []:
+            break
+    else:
         return ()
-    paths = [value] if isinstance(value, str) else value
-    if not isinstance(paths, list):
-        raise ValueError(f"'images' is {kind(value)}; a path or a list of paths is expected")
-    for path in paths:
-        if not isinstance(path, str) or not path:
-            raise ValueError(f"'images' holds {kind(path) if path != '' else 'an empty path'}; paths are expected")
-    return tuple(paths)
+    if isinstance(value, list):
+        return tuple(picture_path(one) for one in value)
+    if isinstance(value, str | bytes) or (isinstance(value, dict) and ("bytes" in value or "path" in value)):
+        return (picture_path(value),)
+    raise ValueError(f"'images' is {kind(value)}; a path or a list of paths is expected")
 
 
+def picture_path(value: Any) -> str:
+    """The path of a picture as a record names it, alone or as Hugging Face's `{"bytes", "path"}`. Raises ValueError for what is none,
+    and for a picture that lies inside the record."""
+    if isinstance(value, str) and value and ":" not in value:
+        return value  # nearly every one
+    if isinstance(value, dict) and "path" in value and value.get("bytes") is None:
+        value = value["path"]
+    if isinstance(value, bytes) or (isinstance(value, dict) and value.get("bytes") is not None) or is_data_uri(value):
+        raise ValueError("the picture lies inside the record; `r1vl unpack FILE FOLDER` writes such pictures into a folder")
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"'images' holds {kind(value) if value != '' else 'an empty path'}; paths are expected")
+    if _URL.match(value):
+        raise ValueError(f"the picture is a URL, {value!a:.80}; nothing is downloaded: write it into the image folder")
+    return value
+
+
+def is_data_uri(value: Any) -> bool:
+    """Whether a picture is spelled as a `data:` URI."""
+    return isinstance(value, str) and value[:5].lower() == "data:"
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    bytes: "bytes",
+    type(None): "null",
+}

@@ -6,6 +6,8 @@ names the record's problem, keeps its text, and goes on with the next one. Only 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Literal, TextIO
 
@@ -23,11 +25,22 @@ _SUFFIXES: dict[str, Literal["jsonl", "parquet", "duckdb"]] = {
 
 _NO_TEXT = (
     (b"\x1f\x8b", "compressed with gzip; unpack it first"),
+    (b"BZh", "compressed with bzip2; unpack it first"),
+    (b"\xfd7zXZ", "compressed with xz; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; unpack it first"),
     (b"PK\x03\x04", "a ZIP archive; unpack it first"),
+    (b"ARROW1", "an Arrow file; write its table as Parquet"),
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file itself; fetch it (git lfs pull)"),
+    (b"\xff\xfe\0\0", "in UTF-32; save it as UTF-8"),
+    (b"\0\0\xfe\xff", "in UTF-32; save it as UTF-8"),
     (b"\xff\xfe", "in UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "in UTF-16; save it as UTF-8"),
 )
 """How files begin that are no text of ours, and the cure."""
+
+
+_URL = re.compile(r"(?:^|/)[a-z][a-z0-9+]{1,9}:/")  # a path has lost the second slash of "s3://bucket"
+_NO_DOWNLOAD = "a URL is no path, and nothing is downloaded; copy the files here, or mount the store (infra/README.md)"
 
 
 def read_records(source: Source) -> Iterator[RawRecord]:
@@ -37,11 +50,13 @@ def read_records(source: Source) -> Iterator[RawRecord]:
     when the file is in none of the formats.
     """
     check_source(source)
-    return (record_of(source.name, row, element) for row, element in enumerate(_elements(source)))
+    return (record_of(source.name, row, element) for row, element in enumerate(read_elements(source)))
 
 
 def check_source(source: Source) -> None:
     """Raises ValueError naming the source, the path and the cure when its file or its image folder is not there or in no known format."""
+    if _URL.search(str(source.path)) or _URL.search(str(source.images)):
+        raise ValueError(f"source {source.name}: {source.path}, {source.images}: {_NO_DOWNLOAD}")
     if not source.path.exists():
         raise ValueError(f"source {source.name}: {source.path}: no such file; set this source's `path` to its JSON or JSON lines file")
     path = tables.file_of(source)
@@ -81,6 +96,8 @@ def format_of(source: Source) -> Literal["json", "jsonl", "parquet", "duckdb"]:
     for mark, cure in _NO_TEXT:
         if head.startswith(mark):
             raise ValueError(f"{where} is {cure}")
+    if len(head) >= 8 and not (any(head[0:8:2]) and any(head[1:8:2])):
+        raise ValueError(f"{where} is in UTF-16 or UTF-32; save it as UTF-8")
     text = head.decode("utf-8-sig", "surrogateescape").lstrip()
     if not text:
         raise ValueError(f"{where} is empty; a JSON array or JSON lines are expected")
@@ -88,15 +105,32 @@ def format_of(source: Source) -> Literal["json", "jsonl", "parquet", "duckdb"]:
         raise ValueError(f"{where} is no JSON array: it begins with {text[:20]!a}; set this source's `format`")
     if source.format != "auto":
         return source.format
-    if by_name := _SUFFIXES.get(path.suffix.lower()):
+    by_name = _SUFFIXES.get(path.suffix.lower())
+    if by_name in ("parquet", "duckdb"):
         return by_name
     if head.startswith(b"PAR1"):
         return "parquet"
     if head[8:12] == b"DUCK":
         return "duckdb"
-    if text[0] not in "[{":
+    if by_name is None and text[0] not in "[{":
         raise ValueError(f"{where} is neither a JSON array nor JSON lines, nor Parquet: it begins with {text[:20]!a}")
-    return "json" if text[0] == "[" else "jsonl"
+    if text[0] == "{" and _runs_over_lines(text, whole=len(head) < _HEAD_BYTES):
+        raise ValueError(f"{where} begins with one JSON object over several lines; write an array of the records, or each in one line")
+    return by_name or ("json" if text[0] == "[" else "jsonl")
+
+
+def _runs_over_lines(text: str, *, whole: bool) -> bool:
+    """Does the first JSON value, of which `text` holds the beginning or the `whole`, go on behind a line's end? Then the file holds no
+    records line by line, however many of them are broken."""
+    try:
+        end = json.JSONDecoder().raw_decode(text)[1]
+    except json.JSONDecodeError as error:
+        # As far as it was read it is JSON, and it goes on behind what was read.
+        is_cut = not whole and (error.pos >= len(text) - 16 or error.msg.startswith("Unterminated string"))
+        end = error.pos if is_cut else 0
+    except (ValueError, RecursionError):
+        return False
+    return "\n" in text[:end]
 
 
 def record_of(source: str, row: int, element: Element) -> RawRecord:
@@ -110,7 +144,8 @@ def record_of(source: str, row: int, element: Element) -> RawRecord:
         return RawRecord(source, row, raw, problem=str(error))
 
 
-def _elements(source: Source) -> Iterator[Element]:
+def read_elements(source: Source) -> Iterator[Element]:
+    """The elements of one source as they stand in its file, not yet taken for records. Raises ValueError as `read_records`."""
     path, kind = tables.file_of(source), format_of(source)
     if kind == "parquet" or kind == "duckdb":
         yield from tables.read_rows(path, kind, 0, tables.row_marks(path, kind)[-1])

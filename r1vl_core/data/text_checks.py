@@ -22,6 +22,7 @@ from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
 _NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
+_spelled = json.JSONEncoder(ensure_ascii=False).encode
 _MIN_SLICES = 6
 """Slices from which processes are worth their start."""
 
@@ -80,7 +81,7 @@ def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
     if record.problem is not None:
         return reject(record, "unreadable_record", record.problem)
     wording = split_wording(record.user) if record.choices is None else Wording(record.user.strip(), record.choices)
-    if not wording.text:
+    if paths.is_blank(wording.text):
         return reject(record, "unreadable_record", "the user's text asks nothing")
     if problem := _picture_problem(record):
         return problem
@@ -187,4 +188,4 @@ def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChe
 
 def identity_of(normalised: str, choices: Sequence[tuple[str, str]]) -> str:
     """What a question's id is made of, but for its picture: its normalised text and its choices, as the beginning of a JSON list."""
-    return json.dumps([normalised, [[letter, normalise(text)] for letter, text in choices]], ensure_ascii=False)[:-1]
+    return _spelled([normalised, [[letter, normalise(text)] for letter, text in choices]])[:-1]

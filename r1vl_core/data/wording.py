@@ -83,7 +83,9 @@ _LABEL_ANYWHERE = re.compile(rf"(?:^|(?<=[\s,;])){_LABEL}[ \t]*")
 def _choice_lines(text: str) -> Wording | None:
     """Choices as lines of their own: "A: 12", "(A) 12", "A. 12", "A) 12", with or without a heading; the last such block counts."""
     lines = text.split("\n")
-    last = max((i for i, line in enumerate(lines) if _CHOICE_LINE.match(line)), default=-1)
+    last = next((i for i in range(len(lines) - 1, -1, -1) if _CHOICE_LINE.match(lines[i])), -1)
+    if last < 0:
+        return None
     choices: list[tuple[str, str]] = []
     for first in range(last, -1, -1):
         match = _CHOICE_LINE.match(lines[first])

@@ -33,7 +33,7 @@ _GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#])")
 _MARKUP = re.compile(
     r"\\(?:left|right|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf|tt)|operatorname|boxed|fbox|mbox|emph|underline|displaystyle|quad|qquad"
     r"|[bB]igg?[lr]?|begin|end|label|over(?:line|rightarrow)(?= ?\{ ?[a-z]))(?![a-z])"
-    r"|\\[()\[\]!;:> $&]|\\\\|(?<![0-9])\\,|\\,(?![0-9]{3})"
+    r"|\\[()\[\]!;:> $&]|\\\\|\\,(?<![0-9]\\,)|\\,(?![0-9]{3})"
 )
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
 _ALIGNMENT = re.compile(r"(?<!&)&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
@@ -45,18 +45,17 @@ _FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\t
 _THIN_THOUSANDS = re.compile("(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
+_MAY_EQUAL_TO = re.compile(r"equals?+\s++to")  # a pattern that looks behind at every place is many times slower
 _COLON = re.compile(r"(?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
 _BY = re.compile(r"\b(?:divided|multiplied)\s++by\b")
 _ROOT = re.compile(r"(?<!cube )(?<!th )\b(?:the\s++)?+(?:square\s++)?+root\s++(?:of\s++)?+(?=[0-9(])")
 _POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|(?<=\b[a-z] ))\*\*(?= [\w(])")
 # A star that begins or ends an emphasised word; behind a number, a bracket or a single letter it multiplies.
 _EMPHASIS = re.compile(r"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\*(?![\w(]| ?[0-9])")
-_HYPHEN = re.compile(r"(?:(?<=[^\W\d_]{2})|(?<=[0-9])(?!-(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))-(?=[^\W\d_]{2})")
-
+_HYPHEN = re.compile(r"-(?=[^\W\d_]{2})(?:(?<=[^\W\d_]{2}-)|(?<=[0-9]-)(?!(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))")
 _FUNCTION_OF_NUMBER = re.compile(r"(?:sin|cos|tan|cot|sec|csc)[0-9]++")
 # "x\u2081x\u2082" and "H\u2082O" are one word or two, as their indices are written: they are always two pieces.
 _BEHIND_INDEX = re.compile(rf"(?<=[0-9])(?={_LETTER})")
-
 _CACHE_LIMIT = 50_000
 
 
@@ -138,11 +137,16 @@ def normalise(text: str, *, products: bool = False) -> NormalText:
     '12 / 2 = 6'
     """
     text = _flatten(text)
-    if "frac" in text or "sqrt" in text or "^{" in text or "\u221a" in text:
+    if is_grouped(text):
         parts = _GROUP_TOKEN.split(text)
         return NormalText(text, parts, _Grouping(parts, products).pieces)
     parts = _FAST_TOKEN.split(text)
     return NormalText(text, parts, list(map(_CANON.__getitem__, parts[1::2])))
+
+
+def is_grouped(text: str) -> bool:
+    """Whether a text in small letters may hold a fraction, a root or a power in braces, which take what is behind them."""
+    return "frac" in text or "sqrt" in text or "^{" in text or "\u221a" in text
 
 
 def _flatten(text: str) -> str:
@@ -174,8 +178,7 @@ def _flatten(text: str) -> str:
 
 def _worded(lower: str) -> str:
     """Operators that are written in several words, as their signs."""
-    if "equal" in lower:
-        lower = _EQUAL_TO.sub(_equals, lower)
+    lower = _EQUAL_TO.sub(_equals, lower) if _MAY_EQUAL_TO.search(lower) else lower
     if "divided" in lower or "multiplied" in lower:
         lower = _BY.sub(_operator, lower)
     return _ROOT.sub(_root, lower) if "root" in lower else lower
@@ -205,8 +208,8 @@ def _root(words: re.Match[str]) -> str:
     return "\u221a".ljust(len(words[0]))
 
 
-_FRACTIONS = frozenset(("\\frac", "\\dfrac", "\\tfrac", "\\cfrac"))
 _BARE_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))  # the backslash is often lost on the way
+_FRACTIONS = frozenset(f"\\{name}" for name in _BARE_FRACTIONS)
 _ROOTS = frozenset(("\\sqrt", "sqrt", "\u221a"))
 
 

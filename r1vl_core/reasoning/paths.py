@@ -44,6 +44,7 @@ _EMPTY_MARKUP = re.compile(
     r"|</?(?:b|i|u|p|em|br|strong|span|div|code|answer|think) ?/?>|&nbsp;",
     re.IGNORECASE,
 )
+_SMALL = bytes(range(256)).lower()
 _ASCII_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _PUNCTUATION = " \t\r\n*_#.,:!?-=|~^`$()[]{}\"'"
 _SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
@@ -178,14 +179,11 @@ def reflection_marks(path: ReasoningPath) -> tuple[str, ...]:
 
 def says_rethought(text: str) -> bool:
     """Whether a text says that it made a mistake, or rethinks; case, spacing and marks are no difference."""
-    letters = _letters(text)
-    return "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters
-
-
-def _letters(text: str) -> str:
     if text.isascii():  # the same, some thirty times faster
-        return text.encode("ascii").lower().translate(None, _ASCII_NO_LETTERS).decode("ascii")
-    return "".join(filter(str.isalpha, text.casefold()))
+        ascii_letters = text.encode("ascii").translate(_SMALL, _ASCII_NO_LETTERS)
+        return b"ithinkihavemadeamistake" in ascii_letters or b"letmerethinkit" in ascii_letters
+    letters = "".join(filter(str.isalpha, text.casefold()))
+    return "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters
 
 
 def _sections(text: str) -> Iterator[tuple[str, Section]]:

@@ -50,7 +50,7 @@ def test_help_names_every_command_without_loading_the_heavy_libraries(tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
     text = r1vl("--help", root=tmp_path).stdout
-    commands = "run submit watch cancel plan up down env results ask reward audit-rewards sql world tiny-base doctor"
+    commands = "run submit watch cancel plan up down env results ask reward audit-rewards sql unpack world tiny-base doctor"
     for command in commands.split():
         assert f"\n  {command} " in text
 

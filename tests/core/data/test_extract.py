@@ -12,7 +12,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1vl_core.data.extract import _SIDES, extract_key_steps
+from r1vl_core.data import extract
+from r1vl_core.data.extract import _SIDES, extract_key_steps, telling
 from r1vl_core.handwriting.world import make_item, written_path
 from r1vl_core.reasoning.equivalents import equation_forms, evaluate, holds, is_true, spellings
 from r1vl_core.reasoning.key_steps import compile_form, compile_key_steps, compile_pieces, match
@@ -172,3 +173,37 @@ def test_what_the_rules_extract_from_the_bundled_world_is_what_its_published_num
 def test_nothing_is_extracted_that_stands_in_a_form_of_what_was_extracted_before() -> None:
     path = parse(render("A board.", "Add.", ["5 + 7 = 12, so the sum is 12", "7 + 5 = 12 and 12 = 5 + 7", "0.5 = 1/2, or 1/2 = 0.5"], "12"))
     assert [forms[0] for forms in extract_key_steps(path, 6)] == ["5 + 7 = 12", "sum is 12", "0.5 = 1 / 2"]
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("Now we add. 5 + 7 = 12. So both sides agree.", "5 + 7 = 12."),
+        ("5 + 7 = 12. We keep it", "5 + 7 = 12."),
+        ("Words alone. And more words.", ""),
+        ("The shape is red. It isn't round. They equal each other", "The shape is red. It isn't round. They equal each other"),
+        ("Then \\frac{1. And so on. 5", "Then \\frac{1. And so on. 5"),
+        ("Then \uff3e\uff5b1. And so on. 5", "Then \uff3e\uff5b1. And so on. 5"),
+    ],
+)
+def test_sentences_of_words_alone_are_left_out(line: str, kept: str) -> None:
+    assert telling(line) == kept
+
+
+SENTENCES = (
+    "So x is 5", "x^", "It equals 3", "isn't 4", "The radius", "2 + 3 = 5", "not", "It is false that", "3, 4, 5", "area is: 7 cm",
+    "\u0391\u03a3", "**bold**", "<b>6</b>", "the shape is red", "AB is 4 m/s", "Now we see that, of course, all holds", "6 1/2",
+    "divided by 3 it gives 2",
+    "12 divided", "by 4", "\\( 3 \\times 4 = 12 \\)", "12 /", "It's wrong", "\u00bd of it", "5 + 6 = 11", "2^3 = 8", "{", "We note: ",
+    "-", "9",
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(SENTENCES), st.sampled_from([". ", ". ", "! ", ", ", " ", ".", ". . "])), min_size=1, max_size=8))
+def test_words_alone_change_nothing(parts: list[tuple[str, str]]) -> None:
+    """The key steps are those of the whole lines: none comes out of words alone, and none leans on them."""
+    path = parse(render("d", "r", [f"Start. {''.join(sentence + end for sentence, end in parts)}"], "a"))
+    found = extract_key_steps(path, 6)
+    with pytest.MonkeyPatch.context() as whole:
+        whole.setattr(extract, "telling", lambda line: line)
+        assert extract_key_steps(path, 6) == found
