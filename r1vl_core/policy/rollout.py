@@ -177,7 +177,7 @@ def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequenc
     # Padded on the right: causal attention needs no mask then, and the columns of padding are hidden while decoding.
     positions = [prompt_positions(policy, prompt) for prompt in prompts]
     nothing = [torch.empty(0, dtype=torch.int64)] * len(prompts)
-    padded = pad_rows(policy, prompts, positions, nothing, distinct_pictures(prompts))
+    padded = pad_rows(policy, prompts, positions, nothing, distinct_pictures(policy, prompts))
     pictures = picture_inputs(policy, prompts, padded)
     hidden = last_hidden(policy, input_ids=padded.input_ids, position_ids=padded.position_ids, past_key_values=cache, **pictures)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=policy.device)

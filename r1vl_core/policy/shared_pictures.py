@@ -1,10 +1,12 @@
 """Prompts about the same pictures: the vision tower sees each picture once, and every prompt gets what it made of it.
 
-Two prompts share their pictures when they hold the very same tensors (`Policy.encode_about` with one value of `Policy.look`).
+Two prompts share their pictures when they hold the very same tensors (`Policy.encode_about` with one value of `Policy.look`). Models of
+an older transformers, which take no encoded pictures, encode each prompt's anew.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +16,10 @@ from r1vl_core.policy.batch import Rows
 from r1vl_core.policy.model import Policy, Prompt
 
 
-def distinct_pictures(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """The first prompt of each that share their pictures, in order."""
+def distinct_pictures(policy: Policy, prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The first prompt of each that share their pictures, in order; all, where this transformers' models take no encoded pictures."""
+    if "mm_encoder_outputs" not in inspect.signature(policy.model.model.forward).parameters:
+        return list(prompts)
     found: dict[int, Prompt] = {}
     for prompt in prompts:
         found.setdefault(id(prompt.pixel_values), prompt)
@@ -27,7 +31,7 @@ def picture_inputs(policy: Policy, prompts: Sequence[Prompt], rows: Rows) -> dic
 
     Where none is shared these are the pictures themselves, and the forward is what it is anywhere else.
     """
-    distinct = distinct_pictures(prompts)
+    distinct = distinct_pictures(policy, prompts)
     if len(distinct) == len(prompts):
         return {"pixel_values": rows.pixel_values, "image_grid_thw": rows.image_grid_thw}
     encoded = policy.model.model.get_image_features(rows.pixel_values, rows.image_grid_thw, return_dict=True)
