@@ -37,7 +37,9 @@ _TAIL_LINES = 40
 _ANY_PORT = ["--main_process_port", "0"]
 """Without it accelerate listens on port 29500, and the second training on a machine ends at once."""
 _KILLED = 128 + signal.SIGKILL
-_LAUNCHER_SAW_A_KILL = re.compile(r"Root Cause.*?rank +: (\d+) .*?exitcode +: -9 |died with <Signals\.SIGKILL: 9>", re.DOTALL)
+_TORCHRUN_SAW_A_KILL = re.compile(r"rank +: (\d+) .*\s+exitcode +: -9 \(pid: (\d+)\)")
+_TORCHRUN_KILLED = "Unable to shutdown process {pid} via"
+_ACCELERATE_SAW_A_KILL = "died with <Signals.SIGKILL: 9>"
 """How torchrun (and accelerate, which calls it) and accelerate alone tell of a trainer that was killed: both exit with 1 then."""
 
 _LAUNCHERS_TRACEBACK = re.compile(
@@ -45,7 +47,7 @@ _LAUNCHERS_TRACEBACK = re.compile(
     r"(?: .*\n)*\S.*\n",
     re.MULTILINE,
 )
-_LAUNCHERS_LOG = re.compile(r"^[IWE]\d{4} [\d:.]+ \d+ torch/distributed/.*\n", re.MULTILINE)
+_LAUNCHERS_LOG = re.compile(r"^[IWE]\d{4} [\d:.]+ \d+ \S*torch/distributed/.*\n", re.MULTILINE)
 _TORCHRUNS_SUMMARY = re.compile(r"^=+\n.* FAILED\n-+\n(?:.*\n)*?=+\n", re.MULTILINE)
 
 
@@ -83,11 +85,17 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     if mistakes:  # launchers turn every exit status into 1, so the line says what the status cannot
         raise ValueError(mistakes[0])
     said = "\n".join(tail)
-    seen = _LAUNCHER_SAW_A_KILL.search(said)
-    if seen or status == _KILLED:
-        raise StageFailed(_killed(job.recipe.stage, seen.group(1) if seen else None))
+    rank = killed_rank(said)
+    if rank is not None or _ACCELERATE_SAW_A_KILL in said or status == _KILLED:
+        raise StageFailed(_killed(job.recipe.stage, rank))
     last = "\n".join(words_of_the_trainer(said).splitlines()[-_TAIL_LINES:])
     raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n{last}")
+
+
+def killed_rank(said: str) -> str | None:
+    """The first rank that torchrun says was killed, by somebody other than torchrun, which does it to those that do not end in time."""
+    killed = (found.groups() for found in _TORCHRUN_SAW_A_KILL.finditer(said))
+    return next((rank for rank, pid in killed if _TORCHRUN_KILLED.format(pid=pid) not in said), None)
 
 
 def words_of_the_trainer(said: str) -> str:
