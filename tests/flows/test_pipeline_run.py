@@ -20,6 +20,7 @@ from flows import servers
 from flows.deploying import DEPLOYMENTS
 from flows.doctor import examine
 from flows.naming import run_name
+from flows.newer import newer_runs
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
 from flows.results import read_result
@@ -126,10 +127,12 @@ def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixtur
     assert "Wrong input: no preset named 'huge'; there are " in capsys.readouterr().out
     run = site.finished(too_large)
     assert (run["state_name"], run["message"]) == ("Wrong input", "learning rate 2.0: too large; use one below 1")
+    told = f"({too_large}) failed: learning rate 2.0: too large; use one below 1"
+    assert [line for line in newer_runs(site.root) if line.endswith(told)]
     # what a run logs reaches the server a moment after its state
-    told = wait_until(lambda: (lines := [row["message"] for row in site.api.logs(too_large)]) and "too large" in "".join(lines) and lines)
-    assert [line for line in told if "Traceback" in line] == []
-    assert len([line for line in told if "too large" in line]) == 1
+    logged = wait_until(lambda: (lines := [row["message"] for row in site.api.logs(too_large)]) and "too large" in "".join(lines) and lines)
+    assert [line for line in logged if "Traceback" in line] == []
+    assert len([line for line in logged if "too large" in line]) == 1
 
 
 def test_a_stage_runs_on_another_pool_when_the_deployment_says_so(site: Site) -> None:
