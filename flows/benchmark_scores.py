@@ -10,6 +10,7 @@ from typing import Any
 from r1vl_core.data.strict_json import json_lines
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, read_benchmark, score
+from r1vl_core.evaluation.statistics import Interval
 
 
 def print_score(benchmark: str, data: Path, responses: Path, profile: Profile, *, as_json: bool, rows: Path | None) -> None:
@@ -73,6 +74,7 @@ def as_plain(scored: Scored) -> dict[str, Any]:
         "unresolved": scored.num_unresolved,
         "tables": scored.tables,
         "num_missing": scored.num_missing,
+        "intervals": scored.intervals,
     }
 
 
@@ -102,8 +104,13 @@ def _lines(scored: Scored) -> Iterator[str]:
     num = len(scored.rulings)
     missing = f", PARTIAL: {scored.num_missing} rows of the file have no response" if scored.num_missing else ""
     yield f"{scored.benchmark}, {scored.profile}: {scored.column:.4f} on {num} rows{missing}"
+    yield from (f"95 % interval of {name}: {_within(found)}" for name, found in scored.intervals.items())
     yield f"decided by no rule, and counted as wrong: {scored.num_unresolved} ({scored.num_unresolved / num:.1%})"
     yield from _table(scored.tables, "")
+
+
+def _within(interval: Interval | None) -> str:
+    return "unknown, the rows hang together in one cluster" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _table(table: dict[str, Any], indent: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """Both ends of a confidence interval, as fractions (not percent).
+    """Both ends of a confidence interval, in the unit of the number it belongs to: fractions here (not percent).
 
     >>> Interval(0.25, 0.75).high
     0.75

@@ -34,7 +34,7 @@ def test_one_object_with_the_published_number_and_a_line_a_row(tmp_path: Path) -
     done = r1vl("chartqa", *files, "--profile", "current", "--json", "--rows", rows)
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
-    assert list(result) == ["benchmark", "profile", "num_rows", "column", "unresolved", "tables", "num_missing"]
+    assert list(result) == ["benchmark", "profile", "num_rows", "column", "unresolved", "tables", "num_missing", "intervals"]
     assert (result["benchmark"], result["profile"], result["num_rows"], result["num_missing"]) == ("chartqa", "current", 28, 0)
     assert result["column"] == pytest.approx(sum(result["tables"]["split"].values()) / 2)
     expected = {line["index"]: line["current"] for line in lines(FIXTURES / "chartqa.expected.jsonl")}

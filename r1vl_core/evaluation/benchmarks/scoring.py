@@ -9,11 +9,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from r1vl_core.evaluation.benchmarks.intervals import intervals
 from r1vl_core.evaluation.benchmarks.registry import Benchmark, benchmark
 from r1vl_core.evaluation.benchmarks.rulings import Cell, Profile, Ruling
 from r1vl_core.evaluation.benchmarks.spreadsheet import MISSING, as_kept, as_read, as_written
 from r1vl_core.evaluation.benchmarks.tsv import read_texts
 from r1vl_core.evaluation.benchmarks.wording import TextRow
+from r1vl_core.evaluation.statistics import Interval
 from r1vl_core.reasoning.symbolic import NUM_WORKERS
 
 Judge = Callable[[str, TextRow, Ruling], bool | None]
@@ -25,7 +27,8 @@ class Scored:
     """What responses to a benchmark come to. `rulings` holds a verdict by index, in file order.
 
     `column` is the published number, in its own unit; `num_missing` says how many rows of the file have no response: the numbers are of
-    the others then, a partial result.
+    the others then, a partial result. `intervals` are the 95 % intervals of the published numbers, "column" among them; None where the
+    rows are too few clusters to say.
     """
 
     benchmark: str
@@ -35,6 +38,7 @@ class Scored:
     num_unresolved: int
     num_missing: int
     tables: dict[str, Any]
+    intervals: dict[str, Interval | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ def score(file: BenchmarkFile, responses: Mapping[str, str], profile: Profile, j
     rulings = _rule(module, rows, [responses[row["index"]] for row in rows], profile)
     if judge is not None:
         rulings = [_judged(judge, file.name, *pair) for pair in zip(rows, rulings, strict=True)]
-    totals = module.sum_up([(row, ruling.correct) for row, ruling in zip(rows, rulings, strict=True)])
+    judged = [(row, ruling.correct) for row, ruling in zip(rows, rulings, strict=True)]
+    totals = module.sum_up(judged)
     return Scored(
         benchmark=file.name,
         profile=profile,
@@ -106,6 +111,7 @@ def score(file: BenchmarkFile, responses: Mapping[str, str], profile: Profile, j
         num_unresolved=sum(ruling.decided_by == "unresolved" for ruling in rulings),
         num_missing=len(file.rows) - len(rows),
         tables=totals.tables,
+        intervals=intervals(file.name, judged),
     )
 
 
