@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from r1vl_core.data.strict_json import json_lines
+from r1vl_core.evaluation.benchmarks.intervals import cluster_of
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, read_benchmark, score
 from r1vl_core.evaluation.statistics import Interval
@@ -21,7 +22,7 @@ def print_score(benchmark: str, data: Path, responses: Path, profile: Profile, *
     file = read_benchmark(benchmark, data)
     scored = score(file, read_responses(responses, file), profile)
     if rows is not None:
-        write_rows(rows, scored)
+        write_rows(rows, scored, file)
     if as_json:
         print(json.dumps(as_plain(scored)))
         return
@@ -53,13 +54,15 @@ def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
     return found
 
 
-def write_rows(path: Path, scored: Scored) -> None:
-    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by. Raises ValueError when it cannot."""
+def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
+    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by, benchmark, profile, and `group`: what the
+    row hangs together with others by, null where rows stand alone. Raises ValueError when it cannot."""
     try:
         with path.open("w", encoding="utf-8") as out:
             for index, ruling in scored.rulings.items():
                 row = {"index": index, "extracted": ruling.extracted, "correct": ruling.correct, "rule": ruling.rule}
-                print(json.dumps({**row, "decided_by": ruling.decided_by}), file=out)
+                of = {"benchmark": scored.benchmark, "profile": scored.profile, "group": cluster_of(file.name, file.rows[index])}
+                print(json.dumps({**row, "decided_by": ruling.decided_by, **of}), file=out)
     except OSError as error:
         raise ValueError(f"--rows {path}: {error.strerror or error}; give a file in a folder that is there") from None
 
@@ -110,7 +113,7 @@ def _lines(scored: Scored) -> Iterator[str]:
 
 
 def _within(interval: Interval | None) -> str:
-    return "unknown, the rows hang together in one cluster" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+    return "unknown, too few rows that stand apart" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _table(table: dict[str, Any], indent: str) -> Iterator[str]:

@@ -49,6 +49,29 @@ def score(
     print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows)
 
 
+def compare(
+    first: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="As described above.  [default: the last run of the pipeline]")
+    ] = None,
+    second: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="The one that may be better.  [default: the pipeline run's other policy]")
+    ] = None,
+    profile: Annotated[
+        Profile | None, typer.Option("--profile", metavar="NAME", help="paper, current or strict.  [default: paper, or the files' own]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with the rows gained and lost.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Say whether one policy is better than another. Paired on common rows: difference, 95 % interval and p-value by benchmark.
+
+    A RUN is an evaluation's key (its first letters will do), the name of a preset or model (its newest evaluation), a pipeline run's id or
+    last (RUN:warmup for its warm-up policy), a folder or DuckDB file, or what `r1vl score --rows` wrote.
+    """
+    from flows.comparing import print_comparison
+
+    print_comparison(runtime_from(root=root).root, first or "last", second, profile, as_json=as_json)
+
+
 def audit_rewards(
     questions: Annotated[
         Path | None,
