@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -14,18 +13,14 @@ from typing import Any, Protocol
 import polars
 from PIL import Image, UnidentifiedImageError
 
+from r1vl_core.evaluation.answering import Answered, Asked, Decoding, answer
 from r1vl_core.evaluation.statistics import PairedComparison, compare_paired, wilson_interval
-from r1vl_core.policy.model import Policy, Prompt
-from r1vl_core.policy.rollout import Rollout
-from r1vl_core.policy.room import generate_in_room, make_room
+from r1vl_core.policy.model import Policy
 from r1vl_core.reasoning import paths
 from r1vl_core.records import BenchmarkRow, ScoredResponse
 
 MAX_IMAGE_PIXELS = 50_000_000
 """Pixels; a larger picture is refused before it is decoded (decompression bombs)."""
-
-WINDOW = 512
-"""Rows encoded and sorted by length at a time: bounds memory, and is fixed so that the order of the responses is."""
 
 
 class Judge(Protocol):
@@ -51,16 +46,24 @@ def evaluate(
     runs out fewer rows are answered at once. Raises ValueError naming a row whose picture
     cannot be decoded. `decode` opens a row's picture (`decode_image` unless given): training and evaluation should open pictures alike.
     """
-    decode = decode or decode_image
-    room = make_room(token_budget, longest="evaluate.max_new_tokens")
-    for window in _windows(rows):
-        encoded = [(row, policy.encode(row.index, prompt_text(row), decode(row))) for row in window]
-        encoded.sort(key=lambda pair: len(pair[1]))
-        for batch in _within_budget(encoded, max_new_tokens, token_budget):
-            prompts = [prompt for _, prompt in batch]
-            rollouts = generate_in_room(room, policy, prompts, max_new_tokens=max_new_tokens)
-            rollout_of = {rollout.question_id: rollout for rollout in rollouts}
-            yield tuple(_score(policy, row, rollout_of[row.index], judge) for row, _ in batch)
+    open_picture = decode or decode_image
+    row_of: dict[str, BenchmarkRow] = {}
+
+    def asked() -> Iterator[Asked]:
+        for row in rows:
+            row_of[row.index] = row
+            yield Asked(row.index, prompt_text(row), (row.image,))
+
+    batches = answer(
+        policy,
+        asked(),
+        Decoding(max_new_tokens),
+        decode=lambda question: [open_picture(row_of[question.key])],
+        token_budget=token_budget,
+        longest="evaluate.max_new_tokens",
+    )
+    for batch in batches:
+        yield tuple(_score(row_of.pop(one.key), one, judge) for one in batch)
 
 
 def decode_image(row: BenchmarkRow) -> Image.Image:
@@ -147,29 +150,8 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def _windows(rows: Iterable[BenchmarkRow]) -> Iterator[list[BenchmarkRow]]:
-    remaining = iter(rows)
-    while window := list(itertools.islice(remaining, WINDOW)):
-        yield window
-
-
-def _within_budget(
-    encoded: Sequence[tuple[BenchmarkRow, Prompt]], max_new_tokens: int, token_budget: int
-) -> Iterator[list[tuple[BenchmarkRow, Prompt]]]:
-    batch: list[tuple[BenchmarkRow, Prompt]] = []
-    for row, prompt in encoded:
-        # Prompts come sorted: the newest is the longest, and every row of the batch is padded to it.
-        if batch and (len(batch) + 1) * (len(prompt) + max_new_tokens) > token_budget:
-            yield batch
-            batch = []
-        batch.append((row, prompt))
-    if batch:
-        yield batch
-
-
-def _score(policy: Policy, row: BenchmarkRow, rollout: Rollout, judge: Judge) -> ScoredResponse:
-    response = policy.decode(rollout.token_ids)
-    return judge(response, row, num_tokens=len(rollout.token_ids), truncated=rollout.truncated)
+def _score(row: BenchmarkRow, answered: Answered, judge: Judge) -> ScoredResponse:
+    return judge(answered.responses[0], row, num_tokens=answered.nums_tokens[0], truncated=answered.truncated[0])
 
 
 def _accuracy(rows: Sequence[ScoredResponse]) -> dict[str, Any]:

@@ -47,8 +47,17 @@ def completion_positions(positions: Tensor, num_tokens: int) -> Tensor:
     return (int(positions.max()) + 1 + torch.arange(num_tokens)).expand(3, -1)
 
 
-def pad_rows(policy: Policy, prompts: Sequence[Prompt], positions: Sequence[Tensor], completions: Sequence[Tensor]) -> Rows:
-    """One row [prompt | completion] for each pair; a completion may be empty. Tensors land on the policy's device."""
+def pad_rows(
+    policy: Policy,
+    prompts: Sequence[Prompt],
+    positions: Sequence[Tensor],
+    completions: Sequence[Tensor],
+    pictured: Sequence[Prompt] | None = None,
+) -> Rows:
+    """One row [prompt | completion] for each pair; a completion may be empty. Tensors land on the policy's device.
+
+    Pictures are those of all `prompts` or, for a forward that spreads them itself, of `pictured`.
+    """
     lengths = [len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True)]
     num_rows, width = len(lengths), max(lengths)
     input_ids = torch.full((num_rows, width), policy.pad_token_id)
@@ -61,7 +70,7 @@ def pad_rows(policy: Policy, prompts: Sequence[Prompt], positions: Sequence[Tens
         position_ids[:, row, :start] = at
         position_ids[:, row, start:end] = completion_positions(at, len(completion))
         predict_at.append(torch.arange(row * width + start - 1, row * width + end - 1))
-    pixel_values, image_grid_thw = join_images(policy, prompts)
+    pixel_values, image_grid_thw = join_images(policy, prompts if pictured is None else pictured)
     device = policy.device
     return Rows(
         input_ids.to(device),

@@ -7,7 +7,7 @@ processor by its PIL backend, so that tokens and pixels are the same with and wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,9 +37,20 @@ _PARTS = {
 """Parts of a checkpoint, as a message names them."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """The I pictures of a question as the model takes them, N patches in all; questions on the same pictures share one such value.
+
+    `pixel_values` (N, D) is float32; `image_grid_thw` (I, 3) counts the patches of each.
+    """
+
+    pixel_values: Tensor
+    image_grid_thw: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question, encoded: T prompt tokens, I images, N patches.
+    """One question, encoded: T prompt tokens, I images, N patches. Prompts on the same pictures may hold the very same tensors.
 
     `input_ids` (T,) and `mm_token_type_ids` (T,) are int64, the latter 1 on image tokens and 0 elsewhere; `pixel_values` (N, D)
     is float32; `image_grid_thw` (I, 3) counts the patches of each image.
@@ -85,14 +96,20 @@ class Policy:
 
     def encode(self, question_id: str, text: str, image: Image.Image) -> Prompt:
         """Encode a question about one RGB picture; the prompt ends where the response begins and is never cut."""
-        pixels = self.image_processor(
-            images=[image], return_tensors="pt", size={"shortest_edge": self._min_pixels(), "longest_edge": self.max_pixels}
-        )
-        grid = pixels["image_grid_thw"]
-        num_image_tokens = int(grid[0].prod()) // self.image_processor.merge_size**2
-        input_ids = torch.tensor(self._prompt_token_ids(text, num_image_tokens), dtype=torch.int64)
+        return self.encode_about(question_id, text, self.look([image]))
+
+    def look(self, images: Sequence[Image.Image]) -> Pictures:
+        """RGB pictures as the model takes them, for any number of questions about them."""
+        size = {"shortest_edge": self._min_pixels(), "longest_edge": self.max_pixels}
+        pixels = self.image_processor(images=list(images), return_tensors="pt", size=size)
+        return Pictures(pixels["pixel_values"].float(), pixels["image_grid_thw"])
+
+    def encode_about(self, question_id: str, text: str, pictures: Pictures) -> Prompt:
+        """Encode a question about pictures, which stand before its text. The prompt holds their tensors, not copies."""
+        nums = (pictures.image_grid_thw.prod(-1) // self.image_processor.merge_size**2).tolist()
+        input_ids = torch.tensor(self._prompt_token_ids(text, nums), dtype=torch.int64)
         is_image = (input_ids == self.model.config.image_token_id).to(torch.int64)
-        return Prompt(question_id, input_ids, is_image, pixels["pixel_values"].float(), grid)
+        return Prompt(question_id, input_ids, is_image, pictures.pixel_values, pictures.image_grid_thw)
 
     def encode_path(self, path: str) -> Tensor:
         """Tokens of a reasoning path with the end token the chat template closes a turn with, (C,) int64."""
@@ -111,7 +128,7 @@ class Policy:
         """Length T of the prompt that `encode` would make for a picture of this size in pixels, without decoding it."""
         kwargs = {"min_pixels": self._min_pixels(), "max_pixels": self.max_pixels}
         num_patches = self.image_processor.get_number_of_image_patches(height, width, kwargs)
-        return len(self._prompt_token_ids(text, num_patches // self.image_processor.merge_size**2))
+        return len(self._prompt_token_ids(text, [num_patches // self.image_processor.merge_size**2]))
 
     def count_path_tokens(self, path: str) -> int:
         """Number of tokens of a path, its end token included."""
@@ -129,13 +146,15 @@ class Policy:
     def _min_pixels(self) -> int:
         return min(int(self.image_processor.size["shortest_edge"]), self.max_pixels)
 
-    def _prompt_token_ids(self, text: str, num_image_tokens: int) -> list[int]:
-        content = [{"type": "image"}, {"type": "text", "text": self._harmless(render_prompt(self.prompt, question=text))}]
+    def _prompt_token_ids(self, text: str, nums_image_tokens: Sequence[int]) -> list[int]:
+        question = {"type": "text", "text": self._harmless(render_prompt(self.prompt, question=text))}
+        content = [*[{"type": "image"}] * len(nums_image_tokens), question]
         chat = self.tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
-        token_ids = self.tokenizer(chat, add_special_tokens=False, verbose=False)["input_ids"]
-        image_token_id = self.model.config.image_token_id
-        at = token_ids.index(image_token_id)
-        return [*token_ids[:at], *[image_token_id] * num_image_tokens, *token_ids[at + 1 :]]
+        image_token_id, nums = self.model.config.image_token_id, iter(nums_image_tokens)
+        token_ids: list[int] = []
+        for token_id in self.tokenizer(chat, add_special_tokens=False, verbose=False)["input_ids"]:
+            token_ids += [token_id] * (next(nums) if token_id == image_token_id else 1)
+        return token_ids
 
     def _plain_token_ids(self, text: str) -> list[int]:
         return list(self.tokenizer(self._harmless(text), add_special_tokens=False, verbose=False)["input_ids"])

@@ -1,6 +1,7 @@
 """Sample M responses to each question: one prefill a question, one decode batch, rows leave when they end.
 
-A prompt's keys and values are held once for all its rows where the model's attention is known, once a row otherwise.
+A prompt's keys and values are held once for all its rows where the model's attention is known, once a row otherwise. Prompts that hold
+the same pictures have them encoded once (`shared_pictures`).
 
 Every row has its own stream of random numbers, so that what is sampled for a question does not depend on the company it is in.
 """
@@ -20,6 +21,7 @@ from r1vl_core.policy.logprobs import autocast, forbidden_tokens, last_hidden, s
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.sharding import whole
 from r1vl_core.policy.shared_decode import SharedCache
+from r1vl_core.policy.shared_pictures import distinct_pictures, picture_inputs
 from r1vl_core.policy.shared_prefix import SUPPORTED
 
 _ROOM = 64
@@ -174,15 +176,10 @@ def _decode(
 def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequence[Prompt], num_samples: int, room: int) -> _Live:
     # Padded on the right: causal attention needs no mask then, and the columns of padding are hidden while decoding.
     positions = [prompt_positions(policy, prompt) for prompt in prompts]
-    padded = pad_rows(policy, prompts, positions, [torch.empty(0, dtype=torch.int64)] * len(prompts))
-    hidden = last_hidden(
-        policy,
-        input_ids=padded.input_ids,
-        position_ids=padded.position_ids,
-        pixel_values=padded.pixel_values,
-        image_grid_thw=padded.image_grid_thw,
-        past_key_values=cache,
-    )
+    nothing = [torch.empty(0, dtype=torch.int64)] * len(prompts)
+    padded = pad_rows(policy, prompts, positions, nothing, distinct_pictures(prompts))
+    pictures = picture_inputs(policy, prompts, padded)
+    hidden = last_hidden(policy, input_ids=padded.input_ids, position_ids=padded.position_ids, past_key_values=cache, **pictures)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=policy.device)
     starts = torch.tensor([int(at.max()) + 1 for at in positions], device=policy.device)
     rows = torch.arange(len(prompts) * num_samples, device=policy.device)

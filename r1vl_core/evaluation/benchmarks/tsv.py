@@ -11,7 +11,7 @@ import base64
 import binascii
 import csv
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def read_tsv(path: Path) -> Iterator[BenchmarkRow]:
     Raises ValueError naming the file, the row (1 is the first below the header) and the column of what is malformed.
     """
     for number, cells in enumerate(read_cells(path, ("index", "image", "question", "answer")), start=1):
-        if not cells["image"]:
+        if cells["image"] in MISSING:
             continue
         where = f"{path}: row {number} (index {cells['index']!r})"
         choices = tuple((letter, cells[letter]) for letter in string.ascii_uppercase if cells.get(letter))
@@ -99,12 +99,22 @@ def read_texts(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
         if len(image) > LONGEST_REFERENCE:
             held.add(index)
             cells["image"] = image[:LONGEST_REFERENCE]
-        elif _is_reference(image) and image not in MISSING:
+        elif _is_reference(image):
             references.append((number, index, image))
         yield cells
     for number, index, image in references:
         if image not in held:
             raise ValueError(f"{path}: row {number} (index {index!r:.80}), column 'image': refers to row {image!r}, which holds no picture")
+
+
+def read_pictures(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """Yield the index and the encoded pictures of each row whose index is `wanted`, in file order.
+
+    Memory: one row, plus the pictures that rows further down still refer to. Raises ValueError as `read_tsv` does.
+    """
+    for number, cells in enumerate(read_cells(path), start=1):
+        if cells["index"] in wanted:
+            yield cells["index"], _pictures(cells["image"], f"{path}: row {number} (index {cells['index']!r})")
 
 
 def write_tsv(path: Path, rows: Iterable[BenchmarkRow], choice_letters: Sequence[str] = "ABCD") -> int:
@@ -169,7 +179,7 @@ def _checked_header(path: Path, header: list[str], required: Sequence[str], one_
 
 
 def _is_reference(cell: str) -> bool:
-    return 0 < len(cell) <= LONGEST_REFERENCE and not cell.startswith("[")
+    return 0 < len(cell) <= LONGEST_REFERENCE and not cell.startswith("[") and cell not in MISSING
 
 
 def _find_references(path: Path, required: Sequence[str]) -> _References:
@@ -209,22 +219,31 @@ def _answer(cell: str, choices: tuple[tuple[str, str], ...], where: str) -> str:
 
 
 def _picture(cell: str, where: str) -> bytes:
-    if cell.startswith("["):
-        cell = _only_picture(cell, where)
+    pictures = _pictures(cell, where)
+    if len(pictures) != 1:
+        raise ValueError(f"{where}, column 'image': a list of {len(pictures)} pictures; rows of one picture are supported here")
+    return pictures[0]
+
+
+def _pictures(cell: str, where: str) -> tuple[bytes, ...]:
+    return tuple(_decoded(text, where) for text in (_listed(cell, where) if cell.startswith("[") else [cell]))
+
+
+def _decoded(text: str, where: str) -> bytes:
     try:
-        return base64.b64decode("".join(cell.split()), validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"{where}, column 'image': not base64: {error}") from None
 
 
-def _only_picture(cell: str, where: str) -> str:
+def _listed(cell: str, where: str) -> list[str]:
     try:
         pictures = ast.literal_eval(cell)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         raise ValueError(f"{where}, column 'image': starts like a list of pictures and is none") from None
-    if not isinstance(pictures, list) or len(pictures) != 1 or not isinstance(pictures[0], str):
-        raise ValueError(f"{where}, column 'image': a list that does not hold exactly one base64 text; rows of one picture are supported")
-    return pictures[0]
+    if not isinstance(pictures, list) or not pictures or not all(isinstance(text, str) and text for text in pictures):
+        raise ValueError(f"{where}, column 'image': a list that does not hold base64 texts alone, one at least")
+    return pictures
 
 
 def _check_writable(path: Path, row: BenchmarkRow, choice_letters: Sequence[str], seen: set[str]) -> None:

@@ -97,7 +97,7 @@ MALFORMED = {
     "reference to an empty cell": (("index\timage\tquestion\tanswer", "0\t\tq\ta", "1\t0\tq\ta"), "refers to row '0'"),
     "no base64": (("index\timage\tquestion\tanswer", f"0\t{'*' * 80}\tq\ta"), "row 1 .*column 'image': not base64"),
     "not a list": (("index\timage\tquestion\tanswer", f"0\t[{'(' * 9000}\tq\ta"), "row 1 .*column 'image': starts like a list"),
-    "two pictures": (("index\timage\tquestion\tanswer", f"0\t['{PICTURE}', '{PICTURE}']\tq\ta"), "exactly one"),
+    "two pictures": (("index\timage\tquestion\tanswer", f"0\t['{PICTURE}', '{PICTURE}']\tq\ta"), "rows of one picture"),
     "too few cells": (("index\timage\tquestion\tanswer", f"0\t{PICTURE}\tq"), "row 1: 3 cells under 4 columns, column 'answer' is missing"),
     "too many cells": (("index\timage\tquestion\tanswer", f"0\t{PICTURE}\tq\ta\tb"), "row 1: 5 cells"),
     "open quote": (("index\timage\tquestion\tanswer", f'0\t{PICTURE}\t"q\ta'), "row 1: not a quoted"),
