@@ -10,17 +10,19 @@ from typing import Any
 from r1vl_core.data.strict_json import json_lines
 from r1vl_core.evaluation.benchmarks.intervals import cluster_of
 from r1vl_core.evaluation.benchmarks.rulings import Profile
-from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, read_benchmark, score
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, read_benchmark, score
 from r1vl_core.evaluation.statistics import Interval
 
 
-def print_score(benchmark: str, data: Path, responses: Path, profile: Profile, *, as_json: bool, rows: Path | None) -> None:
+def print_score(
+    benchmark: str, data: Path, responses: Path, profile: Profile, *, as_json: bool, rows: Path | None, judge: Judge | None = None
+) -> None:
     """Score the responses, write the rows' verdicts where asked for, and print the result.
 
     Raises ValueError naming the file, the row or line, and the cure.
     """
     file = read_benchmark(benchmark, data)
-    scored = score(file, read_responses(responses, file), profile)
+    scored = score(file, read_responses(responses, file), profile, judge)
     if rows is not None:
         write_rows(rows, scored, file)
     if as_json:
@@ -78,6 +80,7 @@ def as_plain(scored: Scored) -> dict[str, Any]:
         "tables": scored.tables,
         "num_missing": scored.num_missing,
         "intervals": scored.intervals,
+        "judged": scored.num_judged,
     }
 
 
@@ -108,6 +111,8 @@ def _lines(scored: Scored) -> Iterator[str]:
     missing = f", PARTIAL: {scored.num_missing} rows of the file have no response" if scored.num_missing else ""
     yield f"{scored.benchmark}, {scored.profile}: {scored.column:.4f} on {num} rows{missing}"
     yield from (f"95 % interval of {name}: {_within(found)}" for name, found in scored.intervals.items())
+    if scored.num_judged:
+        yield f"decided by the judge: {scored.num_judged} ({scored.num_judged / num:.1%})"
     yield f"decided by no rule, and counted as wrong: {scored.num_unresolved} ({scored.num_unresolved / num:.1%})"
     yield from _table(scored.tables, "")
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from flows.options import HARDENINGS, AlphaOption, HardeningOption, QuestionsOption, RootOption
+from flows.options import (
+    HARDENINGS,
+    AlphaOption,
+    HardeningOption,
+    JudgeModelOption,
+    JudgeOption,
+    JudgeSetOption,
+    QuestionsOption,
+    RootOption,
+)
 from flows.runtime import runtime_from
 from r1vl_core.config import Hardening, World
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
@@ -42,11 +51,18 @@ def score(
     ] = "paper",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write each row's verdict there, as JSON lines.")] = None,
+    judge: JudgeOption = None,
+    judge_model: JudgeModelOption = None,
+    judge_settings: JudgeSetOption = None,
+    root: RootOption = None,
 ) -> None:
-    """Score responses to a benchmark. No model and no judge: the published number, and every table behind it."""
+    """Score responses to a benchmark. No model: the published number, and every table behind it; no judge unless you name one."""
     from flows.benchmark_scores import print_score
+    from flows.judging import asking, judge_dials
 
-    print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows)
+    dials = judge_dials(judge, judge_model, judge_settings or [])
+    ask = asking(dials, runtime_from(root=root).root) if dials else None
+    print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows, judge=ask)
 
 
 def compare(

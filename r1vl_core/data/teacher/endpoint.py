@@ -16,12 +16,9 @@ import httpx2
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
-from r1vl_core.config import Teacher
+from r1vl_core.config import ChatService
 from r1vl_core.data.teacher.budget import TeacherStopped, Tokens
 from r1vl_core.data.teacher.pace import retry_after
-
-KEY_VARIABLE = "R1VL_TEACHER_API_KEY"
-"""The environment variable that holds the endpoint's key."""
 
 MAX_BODY = 8 * 2**20
 """Bytes of a response that are read; no answer of words comes near."""
@@ -60,7 +57,7 @@ class Completion:
 class ChatEndpoint:
     """An open connection to a teacher's endpoint; made by `connected`."""
 
-    def __init__(self, dials: Teacher, key: str, client: openai.AsyncOpenAI) -> None:
+    def __init__(self, dials: ChatService, key: str, client: openai.AsyncOpenAI) -> None:
         self._dials, self._key, self._client = dials, key, client
 
     async def complete(self, messages: list[dict[str, str]]) -> Completion:
@@ -82,16 +79,16 @@ class ChatEndpoint:
 
     def _understood(self, error: openai.APIStatusError) -> Exception:
         status, said = error.status_code, f"answered {error.status_code}: {self._plain(_message(error))}"
+        dials, who = self._dials, f"the {self._dials.ROLE}"
         if error.code == "insufficient_quota" or status == 402:
-            return TeacherStopped(f"the teacher {said}; every answer is kept: see to the account's credit and run again to go on")
+            return TeacherStopped(f"{who} {said}; every answer is kept: see to the account's credit and run again to go on")
         if status in _BUSY or status >= 500:
             return Busy(said, retry_after(error.response.headers))
         if status in (401, 403):
             how = "refuses the key" if self._key else "wants a key"
-            return ValueError(f"the teacher at {self._dials.base_url} {how}: set {KEY_VARIABLE} to a valid one ({said})")
+            return ValueError(f"{who} at {dials.base_url} {how}: set {dials.KEY_VARIABLE} to a valid one ({said})")
         if status in (404, 405) or status < 400:
-            where = f"key_steps.teacher.base_url {self._dials.base_url} and model {self._dials.model}"
-            return ValueError(f"the teacher {said}; check {where}")
+            return ValueError(f"{who} {said}; check {dials.SETTINGS % 'base_url'} {dials.base_url} and model {dials.model}")
         return Refused(said)
 
     def _plain(self, text: object) -> str:
@@ -101,13 +98,13 @@ class ChatEndpoint:
         return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def request_body(dials: Teacher, messages: list[dict[str, str]]) -> dict[str, Any]:
+def request_body(dials: ChatService, messages: list[dict[str, str]]) -> dict[str, Any]:
     """The request as it is sent; all of it is the identity of its answer."""
     return {**dials.request, "model": dials.model, "messages": messages, dials.token_limit: dials.max_answer_tokens}
 
 
 @asynccontextmanager
-async def connected(dials: Teacher, key: str) -> AsyncIterator[ChatEndpoint]:
+async def connected(dials: ChatService, key: str) -> AsyncIterator[ChatEndpoint]:
     """A connection to the preset's endpoint, with `key` ("" sends none)."""
     organisation = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}  # an account's of OpenAI, set for other programs
     limits = httpx2.Limits(max_connections=dials.concurrency, max_keepalive_connections=dials.concurrency)
