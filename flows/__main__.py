@@ -231,6 +231,7 @@ def ask(
 
 app.command(epilog=FIELDS)(tools.reward)
 app.command()(tools.score)
+app.command("eval")(tools.evaluate)
 app.command()(tools.compare)
 app.command()(tools.audit_rewards)
 

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, StepGRPO
-from r1vl_core.policy.bundled import bundled_checkpoint
+from flows.policies import given, made_last
+from r1vl_core.config import Runtime
 from r1vl_core.prompts import prompt_names
 from r1vl_core.reasoning import paths
-from tasks.store import Artifact, Store
 
 _MAX_PIXELS = 50_000_000
-
-
-@dataclass(frozen=True)
-class _Answering:
-    """A policy's checkpoint, and what it is asked with: prompt template, largest picture in pixels, longest answer in tokens."""
-
-    checkpoint: Path
-    prompt: str
-    max_pixels: int
-    max_new_tokens: int
 
 
 def print_answer(runtime: Runtime, question: str, image: Path, model: Path | None, prompt: str | None = None) -> None:
@@ -44,7 +32,7 @@ def print_answer(runtime: Runtime, question: str, image: Path, model: Path | Non
         picture = load_image(image, _MAX_PIXELS)
     except PictureError as error:
         raise ValueError(f"picture {image}: {error.detail}") from None
-    answering = _given(model, runtime.root) if model else _made_last(runtime.root)
+    answering = given(model, runtime.root, "--model") if model else made_last(runtime.root)
     with Console(stderr=True).status("loading the policy") as status:
         from transformers.utils.logging import disable_progress_bar
 
@@ -80,37 +68,3 @@ def print_path(console: Console, path: paths.ReasoningPath, checkpoint: Path) ->
     if path.defects:
         console.print(Text(f"not a valid path: {', '.join(path.defects)}", style="yellow"))
     console.print(Text(f"policy: {checkpoint}", style="dim"), soft_wrap=True)
-
-
-def _given(model: Path, root: Path) -> _Answering:
-    """The checkpoint in a folder of the user's, or in the store, asked as it was trained then.
-
-    A name of the hub's is refused: what is there has not been trained here.
-    """
-    folder = Path(bundled_checkpoint(model))
-    if not folder.is_dir():
-        raise ValueError(f"--model {model}: no such folder; give the folder of a checkpoint, or leave --model out for the policy made last")
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"--model {model}: no checkpoint, for it holds no config.json; give the folder that does")
-    for artifact in Store(root).artifacts():
-        if artifact.path.resolve() == folder.resolve().parent:
-            return _trained_here(artifact, folder)
-    preset, stepgrpo = Preset.model_fields, StepGRPO.model_fields
-    prompt = "plain" if str(model) == BUNDLED_MODEL else preset["prompt"].default  # what it was trained with
-    return _Answering(folder, prompt, preset["max_pixels"].default, stepgrpo["max_new_tokens"].default)
-
-
-def _made_last(root: Path) -> _Answering:
-    """The StepGRPO policy made last, asked as it was trained."""
-    artifact = Store(root).latest("stepgrpo")
-    if artifact is None:
-        raise ValueError(f"no trained policy under {root}; run the pipeline first (`r1vl run tiny`) or name a checkpoint with --model")
-    return _trained_here(artifact, artifact.path / str(artifact.notes["checkpoint"]))
-
-
-def _trained_here(artifact: Artifact, checkpoint: Path) -> _Answering:
-    """A policy of the store's, asked as it was trained."""
-    (prompt,) = artifact.recipe.prompts
-    settings = artifact.recipe.settings
-    longest = settings.get("max_new_tokens", StepGRPO.model_fields["max_new_tokens"].default)  # warm-up samples nothing
-    return _Answering(checkpoint, prompt, int(settings["max_pixels"]), int(longest))

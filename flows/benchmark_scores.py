@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from r1vl_core.data.strict_json import json_lines
-from r1vl_core.evaluation.benchmarks.intervals import cluster_of
+from r1vl_core.evaluation.benchmarks.registry import group_key
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, read_benchmark, score
 from r1vl_core.evaluation.statistics import Interval
@@ -63,7 +63,7 @@ def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
         with path.open("w", encoding="utf-8") as out:
             for index, ruling in scored.rulings.items():
                 row = {"index": index, "extracted": ruling.extracted, "correct": ruling.correct, "rule": ruling.rule}
-                of = {"benchmark": scored.benchmark, "profile": scored.profile, "group": cluster_of(file.name, file.rows[index])}
+                of = {"benchmark": scored.benchmark, "profile": scored.profile, "group": group_key(file.name, file.rows[index])}
                 print(json.dumps({**row, "decided_by": ruling.decided_by, **of}), file=out)
     except OSError as error:
         raise ValueError(f"--rows {path}: {error.strerror or error}; give a file in a folder that is there") from None

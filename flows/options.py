@@ -9,6 +9,7 @@ import typer
 
 from flows.choosing import preset_names
 from r1vl_core.config import STAGES, Hardening, StageName
+from r1vl_core.evaluation.benchmarks.rulings import Profile
 
 RootOption = Annotated[
     Path | None, typer.Option("--root", metavar="FOLDER", help="Folder all state lives in.  [default: R1VL_ROOT, else .r1vl]")
@@ -47,6 +48,11 @@ QuestionsOption = Annotated[
         metavar="FILE",
         help="JSON lines with id, question, answer, key_steps (and choices), R1-VL-10K, or a DuckDB file of ours; - is the standard input.",
     ),
+]
+
+ProfileOption = Annotated[
+    Profile,
+    typer.Option("--profile", metavar="NAME", help="VLMEvalKit's state of 2024 (paper) or 2026 (current), or our own reading (strict)."),
 ]
 
 AlphaOption = Annotated[

@@ -14,12 +14,14 @@ from flows.options import (
     JudgeModelOption,
     JudgeOption,
     JudgeSetOption,
+    ProfileOption,
     QuestionsOption,
     RootOption,
 )
 from flows.runtime import runtime_from
 from r1vl_core.config import Hardening, World
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
+from r1vl_core.prompts import prompt_names
 
 
 def reward(
@@ -43,12 +45,7 @@ def score(
     responses: Annotated[
         Path, typer.Option("--responses", metavar="FILE", help='JSON lines {"index": …, "response": …}, the responses raw.')
     ],
-    profile: Annotated[
-        Profile,
-        typer.Option(
-            "--profile", metavar="NAME", help="VLMEvalKit's state of 2024 (paper) or 2026 (current), or our own reading (strict)."
-        ),
-    ] = "paper",
+    profile: ProfileOption = "paper",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write each row's verdict there, as JSON lines.")] = None,
     judge: JudgeOption = None,
@@ -86,6 +83,52 @@ def compare(
     from flows.comparing import print_comparison
 
     print_comparison(runtime_from(root=root).root, first or "last", second, profile, as_json=as_json)
+
+
+def evaluate(
+    policy: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PRESET|CHECKPOINT]", help="A preset, for the StepGRPO policy its runs made last, or a checkpoint's folder."
+        ),
+    ] = None,
+    benchmarks: Annotated[
+        str, typer.Option("--benchmarks", metavar="NAMES", help=f"Separated by commas: {', '.join(BENCHMARKS)}.")
+    ] = ",".join(BENCHMARKS[:-1]),
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", metavar="FOLDER", help="Holds the files as VLMEvalKit names them: MathVista_MINI.tsv, …")
+    ] = Path(),
+    profile: ProfileOption = "paper",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N rows of each, after --where.")] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="EXPRESSION", help="Only rows for which it is true, e.g. \"category = 'math'\".")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, max=1024, metavar="K", help="Responses a row: pass@k and majority.")] = 1,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.01, max=10.0, metavar="T", help="Draw responses.  [default: greedy]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Decides what is drawn.")] = 0,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest response.  [default: as trained; 2048 when served]")
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", metavar="NAME", help=f"{' or '.join(prompt_names())}.  [default: as trained; plain when served]"),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="URL", help="Ask a served model: https://host/v1; its key: R1VL_ENDPOINT_API_KEY.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name at the endpoint.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Have a policy answer benchmarks, and score the answers. Resumes where it was stopped; the table stands under the paper's own rows."""
+    runtime = runtime_from(root=root)
+    from flows.evaluating import Asked
+    from flows.evaluating import evaluate as answer_and_print
+
+    asked = Asked(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model)
+    answer_and_print(runtime, asked, profile, as_json=as_json)
 
 
 def audit_rewards(

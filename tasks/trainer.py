@@ -34,7 +34,7 @@ from r1vl_core.training.processes import any_process, leave
 from tasks.launch import MISTAKE
 from tasks.supervise import ASKED
 
-ORDERS: dict[str, str] = {name: f"tasks.{name}" for name in ("warmup", "difficulty", "stepgrpo", "evaluate")}
+ORDERS: dict[str, str] = {name: f"tasks.{name}" for name in ("warmup", "difficulty", "stepgrpo", "evaluate", "benchmark_answers")}
 """Which module's `compute(Work)` carries out an order."""
 
 

@@ -1,6 +1,6 @@
 """The settings: every dial on one page (`dials.py`; those of key steps in `key_steps.py`), and how a preset file is read (`presets.py`)."""
 
-from r1vl_core.config.chat_service import ChatService, Judge
+from r1vl_core.config.chat_service import ChatService, Judge, ServedModel
 from r1vl_core.config.dials import (
     Curate,
     Difficulty,
@@ -38,6 +38,7 @@ __all__ = [
     "Rewards",
     "Runtime",
     "Schedule",
+    "ServedModel",
     "Source",
     "StageName",
     "StepGRPO",

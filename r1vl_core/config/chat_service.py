@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ class ChatService(Dials):
     ROLE: ClassVar[str]
     """What it is called in what people read."""
     SETTINGS: ClassVar[str]
-    """Where its settings are made, with %s for a setting's name."""
+    """Where its settings are made, with %s for a setting's name; those with a place of their own stand in `SPELLED`."""
+    SPELLED: ClassVar[Mapping[str, str]] = {}
+    """Settings that are made elsewhere, by name."""
     KEY_VARIABLE: ClassVar[str]
     """The environment variable that holds its key."""
 
@@ -59,6 +62,11 @@ class ChatService(Dials):
             raise ValueError(f"max_cost {self.max_cost:g} needs prices to count with; set price_in and price_out")
         return self
 
+    @classmethod
+    def setting(cls, name: str) -> str:
+        """How people make a setting."""
+        return cls.SPELLED.get(name) or cls.SETTINGS % name
+
     def identity(self, *left_out: str) -> dict[str, Any]:
         """What changes the answers: neither where the model is nor what it costs or how fast it is asked."""
         how = ("base_url", "price_in", "price_out", "max_tokens", "max_cost", "concurrency", "timeout_s", "max_attempts")
@@ -70,7 +78,22 @@ class Judge(ChatService):
 
     ROLE = "judge"
     SETTINGS = "--judge-set %s"
+    SPELLED: ClassVar[Mapping[str, str]] = {"base_url": "--judge", "model": "--judge-model"}
     KEY_VARIABLE = "R1VL_JUDGE_API_KEY"
 
     max_answer_tokens: int = Field(256, ge=1)
     """Tokens of one answer, at most."""
+
+
+class ServedModel(ChatService):
+    """A model that is evaluated where it is served."""
+
+    ROLE = "model"
+    SETTINGS = "%s"
+    SPELLED: ClassVar[Mapping[str, str]] = {"base_url": "--endpoint", "model": "--model"}
+    KEY_VARIABLE = "R1VL_ENDPOINT_API_KEY"
+
+    request: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of every request."""
+    timeout_s: float = Field(600.0, gt=0)
+    """Seconds one request may take."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,7 @@ class Teacher(ChatService):
 
     ROLE = "teacher"
     SETTINGS = "key_steps.teacher.%s"
+    SPELLED: ClassVar[Mapping[str, str]] = {"model": "model"}
     KEY_VARIABLE = "R1VL_TEACHER_API_KEY"
 
 

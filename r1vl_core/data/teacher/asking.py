@@ -130,6 +130,6 @@ class Asker:
     def _told_off(self, problem: str) -> Exception:
         self._refused += 1
         if self._refused >= _REFUSED_AT_FIRST and not self._answered_any:
-            dials = self.dials.SETTINGS % "request"
+            dials = self.dials.setting("request")
             return ValueError(f"the {self.dials.ROLE} refuses every request ({problem}); check {dials} and token_limit")
         return NoAnswer("refused_request", problem)

@@ -91,5 +91,5 @@ class Budget:
         return (
             f"the {dials.ROLE}'s budget of {' and '.join(limits)} is spent: {spent.total:,} tokens, cost {spent.cost(dials):.4g}, and the "
             f"next call may take up to {bound.total:,} tokens, cost {bound.cost(dials):.2g}; every answer is kept: raise "
-            f"{dials.SETTINGS % 'max_tokens'} or max_cost and run again to go on"
+            f"{dials.setting('max_tokens')} or max_cost and run again to go on"
         )

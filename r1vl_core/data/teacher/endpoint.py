@@ -7,7 +7,7 @@ service may answer with a proxy's page, half a body, or one that never ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from r1vl_core.data.teacher.pace import retry_after
 
 MAX_BODY = 8 * 2**20
 """Bytes of a response that are read; no answer of words comes near."""
+
 
 _BUSY = frozenset((408, 409, 425, 429))
 _SHOWN = 200
@@ -55,14 +56,17 @@ class Completion:
 
 
 class ChatEndpoint:
-    """An open connection to a teacher's endpoint; made by `connected`."""
+    """An open connection to a service; made by `connected`."""
 
     def __init__(self, dials: ChatService, key: str, client: openai.AsyncOpenAI) -> None:
         self._dials, self._key, self._client = dials, key, client
 
-    async def complete(self, messages: list[dict[str, str]]) -> Completion:
-        """One answer. Raises Busy, Refused, ValueError for what the user must mend, TeacherStopped when there is no credit left."""
-        body = request_body(self._dials, messages)
+    async def complete(self, messages: Sequence[Mapping[str, Any]], further: Mapping[str, Any] | None = None) -> Completion:
+        """One answer; `further` are fields of this request alone.
+
+        Raises Busy, Refused, ValueError for what the user must mend, TeacherStopped when there is no credit left.
+        """
+        body = {**request_body(self._dials, messages), **(further or {})}
         headers: dict[str, str | openai.Omit] = {"Accept-Encoding": "identity", **({} if self._key else {"Authorization": openai.Omit()})}
         try:
             async with asyncio.timeout(self._dials.timeout_s):
@@ -88,7 +92,8 @@ class ChatEndpoint:
             how = "refuses the key" if self._key else "wants a key"
             return ValueError(f"{who} at {dials.base_url} {how}: set {dials.KEY_VARIABLE} to a valid one ({said})")
         if status in (404, 405) or status < 400:
-            return ValueError(f"{who} {said}; check {dials.SETTINGS % 'base_url'} {dials.base_url} and model {dials.model}")
+            where = f"{dials.setting('base_url')} {dials.base_url} and {dials.setting('model')} {dials.model}"
+            return ValueError(f"{who} {said}; check {where}")
         return Refused(said)
 
     def _plain(self, text: object) -> str:
@@ -98,14 +103,14 @@ class ChatEndpoint:
         return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def request_body(dials: ChatService, messages: list[dict[str, str]]) -> dict[str, Any]:
+def request_body(dials: ChatService, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The request as it is sent; all of it is the identity of its answer."""
     return {**dials.request, "model": dials.model, "messages": messages, dials.token_limit: dials.max_answer_tokens}
 
 
 @asynccontextmanager
 async def connected(dials: ChatService, key: str) -> AsyncIterator[ChatEndpoint]:
-    """A connection to the preset's endpoint, with `key` ("" sends none)."""
+    """A connection to the endpoint that the dials name, with `key` ("" sends none)."""
     organisation = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}  # an account's of OpenAI, set for other programs
     limits = httpx2.Limits(max_connections=dials.concurrency, max_keepalive_connections=dials.concurrency)
     async with openai.AsyncOpenAI(

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy
 
 from r1vl_core.evaluation.benchmarks import hallusionbench
+from r1vl_core.evaluation.benchmarks.registry import group_key
 from r1vl_core.evaluation.benchmarks.rulings import Judged
 from r1vl_core.evaluation.benchmarks.tables import grouped
-from r1vl_core.evaluation.benchmarks.wording import TextRow
 from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_interval
 from r1vl_core.evaluation.statistics import Interval, wilson_interval
 
@@ -23,22 +23,6 @@ Share = Callable[[Judged], tuple[int, int]]
 
 COLUMN = "column"
 """The published number among the intervals."""
-
-
-def cluster_of(benchmark: str, row: TextRow) -> str | None:
-    """What a row hangs together by, None where rows stand alone.
-
-    >>> cluster_of("dynamath", {"qid": "7"}), cluster_of("mmstar", {})
-    ('7', None)
-    """
-    match benchmark:
-        case "dynamath":
-            return row["qid"]
-        case "hallusionbench":
-            return hallusionbench.set_of(row)
-        case "mme":
-            return f"{row['category']}/{row['image_path']}"
-    return None
 
 
 def intervals(benchmark: str, judged: Judged) -> dict[str, Interval | None]:
@@ -76,7 +60,7 @@ def numbers(benchmark: str, judged: Judged) -> dict[str, list[Stratum]]:
 def _clusters(benchmark: str, judged: Judged) -> list[Judged]:
     found: dict[str, list[tuple[Mapping[str, str], bool]]] = {}
     for row, right in judged:
-        found.setdefault(cluster_of(benchmark, row) or "", []).append((row, right))
+        found.setdefault(group_key(benchmark, row) or "", []).append((row, right))
     return list(found.values())
 
 

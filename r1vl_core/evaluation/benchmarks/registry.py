@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from string import ascii_uppercase
 from types import ModuleType
 from typing import Protocol, cast
 
 from r1vl_core.evaluation.benchmarks import chartqa, dynamath, hallusionbench, handwriting, mathverse, mathvision, mathvista, mme, mmstar
 from r1vl_core.evaluation.benchmarks.rulings import Cell, Judged, Row, Ruling, Totals, Version
-from r1vl_core.evaluation.benchmarks.wording import TextRow
+from r1vl_core.evaluation.benchmarks.strict import YES_NO, literal
+from r1vl_core.evaluation.benchmarks.wording import TextRow, instructed
+from r1vl_core.prompts import render_prompt
 
 
 class Benchmark(Protocol):
@@ -46,3 +49,41 @@ def benchmark(name: str) -> Benchmark:
     if name not in MODULES:
         raise ValueError(f"no benchmark {name!r}; there are {', '.join(MODULES)}")
     return cast(Benchmark, MODULES[name])
+
+
+def prompt_text(name: str, row: TextRow, prompt: str) -> str:
+    """All that a policy is asked about a row: in R1-VL's words under the template `reasoning`, else in those for any model.
+
+    Raises ValueError for an unknown template.
+    """
+    module = benchmark(name)
+    if prompt == "reasoning":
+        return instructed(module.question_text(row))
+    return render_prompt(prompt, question=module.plain_text(row))
+
+
+def group_key(name: str, row: TextRow) -> str | None:
+    """What a row hangs together with others by: DynaMath's seed question, HallusionBench's set of figures, MME's picture within its
+    subtask; None where rows stand alone.
+
+    >>> group_key("dynamath", {"qid": "7"}), group_key("mmstar", {})
+    ('7', None)
+    """
+    match name:
+        case "dynamath":
+            return row["qid"]
+        case "hallusionbench":
+            return hallusionbench.set_of(row)
+        case "mme":
+            return f"{row['category']}/{row['image_path']}"
+    return None
+
+
+def choices_of(name: str, row: TextRow) -> tuple[tuple[str, str], ...]:
+    """The choices a row offers, by letter: its columns A, B, …, or its list of choices; none for a free answer."""
+    if name == "hallusionbench":
+        return YES_NO
+    listed = literal(row.get("choices", ""))
+    if isinstance(listed, list):
+        return tuple(zip(ascii_uppercase, map(str, listed), strict=False))
+    return tuple((letter, row[letter]) for letter in ascii_uppercase if row.get(letter))

@@ -10,6 +10,8 @@ Profile = Literal["paper", "current", "strict"]
 """`paper` and `current`: the public toolkit (VLMEvalKit) of November 2024 and of August 2026, defects included, row by row.
 `strict`: the right answer, by `reasoning.answers`."""
 
+PROFILES: tuple[Profile, ...] = ("paper", "current", "strict")
+
 BENCHMARKS = ("mathvista", "mmstar", "mathvision", "chartqa", "dynamath", "hallusionbench", "mathverse", "mme", "handwriting")
 """Every benchmark, those of the paper's table in its order."""
 

@@ -9,8 +9,8 @@ import numpy
 import pytest
 from scipy import stats
 
-from r1vl_core.evaluation.benchmarks.intervals import cluster_of, intervals, numbers
-from r1vl_core.evaluation.benchmarks.registry import benchmark
+from r1vl_core.evaluation.benchmarks.intervals import intervals, numbers
+from r1vl_core.evaluation.benchmarks.registry import benchmark, group_key
 from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, bootstrap_interval, value
 from r1vl_core.evaluation.statistics import wilson_interval
 
@@ -122,4 +122,4 @@ def test_rows_of_other_benchmarks_stand_alone() -> None:
     judged: Judged = [({"index": str(number)}, number < 3) for number in range(10)]
     low, high = wilson_interval(3, 10)
     assert intervals("mmstar", judged) == {"column": (100 * low, 100 * high)}
-    assert cluster_of("chartqa", judged[0][0]) is None
+    assert group_key("chartqa", judged[0][0]) is None

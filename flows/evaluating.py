@@ -1,0 +1,167 @@
+"""`r1vl eval`: a policy or a served model answers benchmark questions, and the answers are scored as the paper's table is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.choosing import choose, is_file_name, preset_names
+from flows.evaluation_table import as_plain, print_evaluation
+from flows.policies import given, made_last_of
+from flows.progress import Progress
+from flows.runtime import ready_root
+from flows.servers import environment, is_up, read_services
+from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, ServedModel, World
+from r1vl_core.evaluation.answering import Decoding
+from r1vl_core.evaluation.benchmarks.registry import benchmark
+from r1vl_core.evaluation.benchmarks.rulings import Profile
+from r1vl_core.evaluation.published import FILES
+from r1vl_core.prompts import prompt_names
+from tasks.benchmarks import Evaluated, Request, Served, look_at, stage_of
+from tasks.inputs import DIGESTS, DigestCache
+from tasks.launch import StageFailed, StageStopped
+from tasks.served import dials_of
+from tasks.stages import StageEvent, StageResult, run_stage
+from tasks.store import Store
+from tasks.tracking import Tracker
+
+SERVED_MAX_NEW_TOKENS = 2048
+"""Tokens of a served model's response, at most, where nothing else is asked for: R1-VL's own setting."""
+
+SERVED_MAX_PIXELS = 400_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command was given."""
+
+    policy: str | None
+    benchmarks: str
+    data_dir: Path
+    where: str | None = None
+    limit: int | None = None
+    prompt: str | None = None
+    max_new_tokens: int | None = None
+    num_samples: int = 1
+    temperature: float | None = None
+    seed: int = 0
+    endpoint: str | None = None
+    model: str | None = None
+
+
+def evaluate(runtime: Runtime, asked: Asked, profile: Profile, *, as_json: bool) -> None:
+    """Answer, keep, and print. Raises ValueError for what the user got wrong, before anything is loaded; OSError and StageFailed else."""
+    names = names_of(asked.benchmarks)
+    paths = {name: file_of(name, asked.data_dir, runtime.root) for name in names}
+    _check_sampling(asked)
+    ready_root(runtime.root)
+    who, max_new_tokens = _who(runtime, asked)
+    decoding = Decoding(asked.max_new_tokens or max_new_tokens, asked.num_samples, asked.temperature, asked.seed)
+    request = look_at(who, paths, asked.where, asked.limit, decoding)
+    result = _answered(runtime, request)
+    if as_json:
+        print(json.dumps(as_plain(request, result, profile)))
+    else:
+        print_evaluation(Console(), request, result, profile)
+
+
+def names_of(benchmarks: str) -> list[str]:
+    """The benchmarks of a comma-separated list. Raises ValueError for an unknown one, one given twice, and none."""
+    names = [name.strip() for name in benchmarks.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"--benchmarks {benchmarks!r}: names none; there are {', '.join(FILES)}")
+    for name in names:
+        benchmark(name)
+        if names.count(name) > 1:
+            raise ValueError(f"--benchmarks {benchmarks}: {name} is given twice; give it once")
+    return names
+
+
+def file_of(name: str, folder: Path, root: Path) -> Path:
+    """The benchmark's file in the folder; handwriting's, where it is not there, in the world that a run made last.
+
+    Raises ValueError naming what was looked for.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"--data-dir {folder}: no such folder; give the one that holds the benchmarks' TSV files")
+    path = folder / FILES[name]
+    if path.is_file():
+        return path
+    world = Store(root).latest("world") if name == "handwriting" else None
+    if world is not None:
+        return world.path / FILES[name]
+    whose = "`r1vl world` writes it" if name == "handwriting" else "VLMEvalKit publishes it under this name"
+    raise ValueError(f"--benchmarks {name}: no file {path}; {whose}, so put it there or give its folder with --data-dir")
+
+
+def _check_sampling(asked: Asked) -> None:
+    if asked.num_samples > 1 and asked.temperature is None:
+        raise ValueError(f"--samples {asked.num_samples}: greedy responses would all be the same; give --temperature, such as 0.7")
+
+
+def _who(runtime: Runtime, asked: Asked) -> tuple[Evaluated, int]:
+    """Who is asked, and the longest response where none is given."""
+    if asked.prompt is not None and asked.prompt not in prompt_names():
+        raise ValueError(f"--prompt {asked.prompt}: no prompt template has this name; there are {', '.join(prompt_names())}")
+    if asked.endpoint is not None:
+        return _served(asked, asked.endpoint), SERVED_MAX_NEW_TOKENS
+    if asked.model is not None:
+        raise ValueError(f"--model {asked.model}: names a served model; give its --endpoint too, or the folder of a checkpoint as argument")
+    if asked.policy is None:
+        raise ValueError("nobody to ask; give a preset, a checkpoint's folder, or --endpoint with --model")
+    if _is_preset(asked.policy):
+        answering = made_last_of(choose(asked.policy).name, runtime.root)
+    else:
+        answering = given(Path(asked.policy), runtime.root, "the policy")
+    if answering.artifact is not None:
+        digest = answering.artifact.digest
+    else:
+        digest = DigestCache(runtime.root / DIGESTS).folder(answering.checkpoint)
+    prompt = asked.prompt or answering.prompt
+    return Evaluated(asked.policy, prompt, answering.max_pixels, digest, answering.checkpoint), answering.max_new_tokens
+
+
+def _is_preset(policy: str) -> bool:
+    return policy in preset_names() or (is_file_name(policy) and policy.endswith(".toml") and policy != BUNDLED_MODEL)
+
+
+def _served(asked: Asked, endpoint: str) -> Evaluated:
+    if asked.policy is not None:
+        raise ValueError(f"{asked.policy} and --endpoint {endpoint}: two to ask; give one of them")
+    if asked.model is None:
+        raise ValueError(f"--endpoint {endpoint}: give the model's name there with --model")
+    dials_of(endpoint, asked.model, 1)
+    served = Served(endpoint, asked.model, os.environ.get(ServedModel.KEY_VARIABLE, ""))
+    return Evaluated(asked.model, asked.prompt or "plain", SERVED_MAX_PIXELS, served.digest, served=served)
+
+
+def _answered(runtime: Runtime, request: Request) -> StageResult:
+    # The child reads few of a preset's settings; the whole text that is asked stands in the request.
+    preset = Preset(name=request.who.name, prompt="plain", max_pixels=request.who.max_pixels, world=World())
+    services = is_up(runtime.root, ("mlflow",)) and environment(runtime.root, read_services(runtime.root))
+    uri = services["MLFLOW_TRACKING_URI"] if services else os.environ.get("MLFLOW_TRACKING_URI")
+    tags = {"r1vl.policy": request.who.name, "r1vl.partial": str(request.is_partial).lower()}
+    with Console(stderr=True).status("reading the files") as status:
+        stage, store, tracker = stage_of(request), Store(runtime.root), Tracker(runtime.root, uri)
+        try:
+            return run_stage(stage, preset, runtime, store, {}, tracker=tracker, tags=tags, on_event=_shown(status.update))
+        except (StageFailed, StageStopped) as problem:
+            first, *others = str(problem).splitlines()
+            raise OSError(" ".join([first, *others[-1:]])) from problem
+
+
+def _shown(update: Callable[[str], None]) -> Callable[[StageEvent], None]:
+    progress = Progress(lambda _percent, line: update(line.replace("step ", "answered ", 1)))
+
+    def show(event: StageEvent) -> None:
+        if event.report is not None:
+            progress(event.report.step, event.report.num_steps, event.report.metrics)
+        elif event.kind in ("log", "waiting"):
+            update(event.text[:200])
+
+    return show

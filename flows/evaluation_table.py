@@ -1,0 +1,96 @@
+"""What `r1vl eval` prints: our row under the paper's, and the same as one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from r1vl_core.data import responses as stored
+from r1vl_core.evaluation.benchmarks.average import Average, average
+from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
+from r1vl_core.evaluation.published import PAPER, TITLES
+from tasks.benchmark_results import PUBLISHED, read_summary
+from tasks.benchmarks import Request
+from tasks.stages import StageResult
+
+
+def print_evaluation(console: Console, request: Request, result: StageResult, profile: Profile) -> None:
+    """The paper's rows, then ours, in the paper's column order; then what stands behind each number, and where it lies."""
+    summary = read_summary(result.artifact.path)
+    names = [name for name in BENCHMARKS if name in summary]
+    console.print(_table(request.who.name, names, summary, profile))
+    for name in names:
+        console.print(_line(name, summary[name], profile), soft_wrap=True, highlight=False)
+    if request.where is not None:
+        console.print(f"  rows chosen by --where {request.where!r}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"  {result.state}: {result.artifact.path / stored.FILE}", soft_wrap=True, highlight=False, markup=False)
+
+
+def as_plain(request: Request, result: StageResult, profile: Profile) -> dict[str, Any]:
+    """The JSON object of an evaluation: what the table shows, and every table of each benchmark under the profile."""
+    summary = read_summary(result.artifact.path)
+    cells: dict[str, dict[str, float]] = {}
+    for row in stored.read_scores(result.artifact.path / stored.FILE):
+        if row.profile == profile:
+            cells.setdefault(row.benchmark, {})[row.column_name] = row.value
+    mean = average({name: table[profile][PUBLISHED] for name, table in summary.items()})
+    counts = ("num_rows", "num_all", "num_samples")
+    return {
+        "policy": request.who.name,
+        "prompt": request.who.prompt,
+        "profile": profile,
+        "partial": request.is_partial,
+        "where": request.where,
+        "limit": request.limit,
+        "settings": request.settings,
+        "benchmarks": {
+            name: {**{key: table[key] for key in counts}, **table[profile], "cells": cells[name]} for name, table in summary.items()
+        },
+        "average": None if mean is None else {"exact": mean.exact, "cut": mean.cut},
+        "paper": {model: {name: row[name] for name in summary if name in row} for model, row in PAPER.items()},
+        "state": result.state,
+        "key": result.key,
+        "responses": str(result.artifact.path / stored.FILE),
+    }
+
+
+def _table(policy: str, names: list[str], summary: Mapping[str, Any], profile: Profile) -> Table:
+    partial = ", PARTIAL" if any(table["num_rows"] < table["num_all"] for table in summary.values()) else ""
+    table = Table(title=f"Published numbers, profile {profile}{partial}", title_justify="left")
+    table.add_column("policy")
+    for name in names:
+        table.add_column(TITLES[name], justify="right", no_wrap=True)
+    table.add_column("AVG", justify="right", no_wrap=True)
+    if any(name != "handwriting" for name in names):
+        for model, row in PAPER.items():
+            mean = average(row)
+            table.add_row(f"{model} (paper)", *(_number(name, row.get(name)) for name in names), f"{mean.cut:.1f}" if mean else "–")
+        table.add_section()
+    ours = {name: summary[name][profile][PUBLISHED] for name in names}
+    table.add_row(policy, *(_number(name, ours[name]) for name in names), _mean(average(ours)))
+    return table
+
+
+def _number(name: str, value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}" if name == "mme" else f"{value:.1f}"
+
+
+def _mean(mean: Average | None) -> str:
+    """As the paper prints it, and exact; the mean is of all eight or of none."""
+    return "–" if mean is None else f"{mean.cut:.1f} ({mean.exact:.4f})"
+
+
+def _line(name: str, table: Mapping[str, Any], profile: Profile) -> str:
+    """One benchmark's rows, interval, and what no rule decided."""
+    num_rows, num_all, found = table["num_rows"], table["num_all"], table[profile]
+    rows = f"{num_rows:,} rows" if num_rows == num_all else f"partial: {num_rows:,} of {num_all:,} rows"
+    parts = [f"  {TITLES[name]:<12} {found[PUBLISHED]:.4f}"]
+    if found["interval"]:
+        parts.append("95 % interval {:.1f} – {:.1f}".format(*found["interval"]))
+    parts.append(rows if table["num_samples"] == 1 else f"{rows}, mean of {table['num_samples']} samples")
+    parts += [f"{key} {value:.1f}" for key, value in found.items() if key.startswith("pass@") or key == "majority"]
+    parts.append(f"{found['share_unresolved']:.1%} decided by no rule, and counted as wrong")
+    return " · ".join(parts)

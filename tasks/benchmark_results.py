@@ -1,0 +1,122 @@
+"""What the answers of `r1vl eval` come to: rulings under every profile, tables over the samples, one DuckDB file and a summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from r1vl_core.data import responses as stored
+from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, ScoreRow, VerdictRow
+from r1vl_core.evaluation.benchmarks.intervals import COLUMN
+from r1vl_core.evaluation.benchmarks.registry import benchmark, choices_of, group_key
+from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Profile, Ruling
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, score
+from r1vl_core.evaluation.samples import ks, majority, pass_at
+from tasks.answer_files import read_answers
+from tasks.stages import Build, flat
+
+if TYPE_CHECKING:
+    from tasks.benchmarks import Request
+
+SUMMARY = "summary.json"
+PUBLISHED = "published"
+
+Answers = Mapping[str, Sequence[ResponseRow]]
+"""The responses to a benchmark's rows, sample after sample, by index."""
+
+
+def keep(job: Build, request: Request) -> Mapping[str, Any]:
+    """Rule on every response, write the artifact's files, and return its notes."""
+    for mark in job.out.glob("answered-*"):
+        mark.unlink()
+    found = read_answers(job.work)
+    questions, responses = list[AskedRow](), list[ResponseRow]()
+    verdicts, scores, summary = list[VerdictRow](), list[ScoreRow](), dict[str, Any]()
+    for file in request.files:
+        answers = {index: found[file.name, index] for index in request.chosen[file.name]}
+        questions += [_asked(file, index) for index in answers]
+        responses += [response for row in answers.values() for response in row]
+        summary[file.name] = {"num_rows": len(answers), "num_all": len(file.rows), "num_samples": request.decoding.num_samples}
+        for profile in PROFILES:
+            job.log(f"scoring {file.name}, {profile}")
+            samples = _scored(file, answers, profile)
+            verdicts += _verdicts(samples, answers, profile)
+            numbers = _numbers(file, samples, answers)
+            scores += [ScoreRow(file.name, profile, name, value) for name, value in numbers.items()]
+            summary[file.name][profile] = _summary(file.name, samples, numbers)
+    evaluation = _evaluation(request)
+    stored.write(job.out / stored.FILE, evaluation, questions, responses, verdicts, scores)
+    (job.out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    metrics = {f"{name}/{profile}": table[profile][PUBLISHED] for name, table in summary.items() for profile in PROFILES}
+    digest = stored.content_digest(job.out / stored.FILE)
+    return {"content": {stored.FILE: digest}, "metrics": metrics, "files": [SUMMARY]}
+
+
+def read_summary(artifact: Path) -> dict[str, Any]:
+    """By benchmark: num_rows, num_all, num_samples, and by profile the published number, its 95 % interval, and the share unresolved."""
+    table: dict[str, Any] = json.loads((artifact / SUMMARY).read_text(encoding="utf-8"))
+    return table
+
+
+def _evaluation(request: Request) -> Evaluation:
+    who, now = request.who, datetime.now(UTC).replace(tzinfo=None)
+    return Evaluation(who.name, who.digest, who.prompt, request.settings, now, request.is_partial, request.where, request.limit)
+
+
+def _asked(file: BenchmarkFile, index: str) -> AskedRow:
+    row = file.rows[index]
+    return AskedRow(file.name, index, row.get("category", ""), row["question"], row["answer"], group_key(file.name, row))
+
+
+def _scored(file: BenchmarkFile, answers: Answers, profile: Profile) -> list[Scored]:
+    num_samples = len(next(iter(answers.values())))
+    return [score(file, {index: row[sample].response for index, row in answers.items()}, profile) for sample in range(num_samples)]
+
+
+def _verdicts(samples: Sequence[Scored], answers: Answers, profile: Profile) -> Iterator[VerdictRow]:
+    for index in answers:
+        for sample, scored in enumerate(samples):
+            ruling = scored.rulings[index]
+            yield VerdictRow(
+                scored.benchmark, index, sample, profile, ruling.extracted, ruling.correct, _word(ruling), ruling.rule, ruling.decided_by
+            )
+
+
+def _word(ruling: Ruling) -> str:
+    return "correct" if ruling.correct else "unresolved" if ruling.decided_by == "unresolved" else "wrong"
+
+
+def _numbers(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> dict[str, float]:
+    """The published number and every table's cell, means over the samples; of several samples pass@k and what their vote comes to."""
+    tables = [flat({PUBLISHED: scored.column, **scored.tables}) for scored in samples]
+    numbers = {name: fmean(table[name] for table in tables) for name in tables[0]}
+    if len(samples) > 1:
+        rights = [sum(scored.rulings[index].correct for scored in samples) for index in answers]
+        for k in ks(len(samples)):
+            numbers[f"pass@{k}"] = 100 * fmean(pass_at(k, len(samples), right) for right in rights)
+        numbers["majority"] = _voted(file, samples, answers)
+    return numbers
+
+
+def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> float:
+    """The published number, each row's response being the one that most of its samples agree with."""
+    judged = []
+    for index, row in file.rows.items():
+        if index in answers:
+            place = majority([response.response for response in answers[index]], choices_of(file.name, row))
+            judged.append((row, samples[place].rulings[index].correct))
+    return benchmark(file.name).sum_up(judged).column
+
+
+def _summary(name: str, samples: Sequence[Scored], numbers: Mapping[str, float]) -> dict[str, Any]:
+    num_rows = len(samples[0].rulings)
+    unresolved = fmean(scored.num_unresolved / num_rows for scored in samples)
+    table: dict[str, Any] = {PUBLISHED: numbers[PUBLISHED], "interval": None, "share_unresolved": unresolved}
+    if len(samples) == 1:
+        table["interval"], table["intervals"] = samples[0].intervals[COLUMN], samples[0].intervals
+    extra = {column: value for column, value in numbers.items() if column.startswith("pass@") or column == "majority"}
+    return {**table, **extra}

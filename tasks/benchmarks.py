@@ -1,0 +1,151 @@
+"""A policy's answers to benchmark questions, ruled under every profile: the artifact behind `r1vl eval`.
+
+What is asked is settled first (`look_at`), then answered: by a checkpoint in child processes, each with a part of the rows, or by a
+served model. The profile is no part of the recipe, since all are computed: it only decides what is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from r1vl_core.config import Preset
+from r1vl_core.data.row_filter import matching
+from r1vl_core.evaluation.answering import Decoding
+from r1vl_core.evaluation.benchmarks.registry import prompt_text
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark
+from r1vl_core.prompts import prompt_digest
+from tasks.answer_files import read_answers
+from tasks.benchmark_answers import AskedText, write_questions
+from tasks.benchmark_results import keep
+from tasks.inputs import Inputs
+from tasks.launch import run_child
+from tasks.recipe import Recipe, spell
+from tasks.stages import Build, Stage
+
+NAME = "benchmarks"
+REVISION = 1
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model behind an OpenAI-compatible endpoint, and the key it is asked with, which no text shows.
+
+    >>> Served("http://127.0.0.1:8000/v1", "m", "secret")
+    Served(base_url='http://127.0.0.1:8000/v1', model='m')
+    """
+
+    base_url: str
+    model: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"Served(base_url={self.base_url!r}, model={self.model!r})"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of address and name: what is known of a model that only answers."""
+        return hashlib.sha256(spell({"base_url": self.base_url, "model": self.model}).encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Who is asked: a checkpoint's folder or a served model, by the `name` people know it under, and the prompt template.
+
+    `digest` is that of the artifact a checkpoint lies in or of the user's folder, or what is known of a served model.
+    """
+
+    name: str
+    prompt: str
+    max_pixels: int
+    digest: str
+    checkpoint: Path | None = None
+    served: Served | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of whom: benchmark files in the order given, which of their rows, and how responses are decoded."""
+
+    who: Evaluated
+    files: tuple[BenchmarkFile, ...]
+    chosen: Mapping[str, tuple[str, ...]]
+    where: str | None
+    limit: int | None
+    decoding: Decoding
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether rows of a file are left out."""
+        return any(len(self.chosen[file.name]) < len(file.rows) for file in self.files)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the responses beside policy, files and prompt; a seed means nothing to greedy decoding."""
+        decoding = asdict(self.decoding)
+        if self.decoding.temperature is None:
+            del decoding["seed"]
+        return {**decoding, "max_pixels": self.who.max_pixels}
+
+
+def look_at(who: Evaluated, paths: Mapping[str, Path], where: str | None, limit: int | None, decoding: Decoding) -> Request:
+    """Read the files of the benchmarks by name, and choose rows. Raises ValueError for what cannot be asked or scored."""
+    files = tuple(read_benchmark(name, path) for name, path in paths.items())
+    chosen = {}
+    for file in files:
+        rows = list(file.rows.values())
+        places = range(len(rows)) if where is None else matching(rows, where, str(file.path))
+        chosen[file.name] = tuple(rows[place]["index"] for place in places)[:limit]
+        if not chosen[file.name]:
+            raise ValueError(f"--where {where!r}: no row of {file.path} ({len(rows)} rows); choose some of its rows")
+    return Request(who, files, chosen, where, limit, decoding)
+
+
+def stage_of(request: Request) -> Stage:
+    """The stage that answers the request and keeps what came of it."""
+
+    def recipe(_preset: Preset, inputs: Inputs) -> Recipe:
+        who = request.who
+        files = {file.name: inputs.file(file.path) for file in request.files}
+        settings = {**request.settings, "benchmarks": [*files], "where": request.where, "limit": request.limit}
+        return Recipe(NAME, REVISION, settings, {**files, "policy": who.digest}, {who.prompt: prompt_digest(who.prompt)})
+
+    def build(job: Build) -> Mapping[str, Any]:
+        questions = [
+            AskedText(file.name, index, prompt_text(file.name, file.rows[index], request.who.prompt))
+            for file in request.files
+            for index in request.chosen[file.name]
+        ]
+        write_questions(job.work, questions)
+        answered = len(read_answers(job.work))
+        if answered:
+            job.log(f"{answered:,} of {len(questions):,} rows are answered already")
+        _have_answered(job, request, questions)
+        return keep(job, request)
+
+    return Stage(NAME, (), recipe, build)
+
+
+def _have_answered(job: Build, request: Request, questions: list[AskedText]) -> None:
+    paths = {file.name: str(file.path.absolute()) for file in request.files}
+    if request.who.served is not None:
+        from tasks.served import answer_all
+
+        answer_all(job, request.who.served, questions, paths, request.decoding)
+        return
+    assert request.who.checkpoint is not None, "who is not served has a checkpoint"
+    order = {
+        "stage": "benchmark_answers",
+        "policy": str(request.who.checkpoint.absolute()),
+        "files": paths,
+        "decoding": asdict(request.decoding),
+        "preset": job.preset.model_dump(mode="json"),
+        "runtime": job.runtime.model_dump(mode="json"),
+        "out": str(job.out),
+        "work": str(job.work),
+    }
+    # Each process answers rows of its own with the whole policy: there is nothing to shard.
+    run_child(replace(job, runtime=job.runtime.model_copy(update={"accelerate_config": None})), order)

@@ -1,0 +1,143 @@
+"""A served model answers benchmark questions: an OpenAI-compatible chat API with pictures, a few requests at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from pydantic import ValidationError
+
+from r1vl_core.config import ServedModel
+from r1vl_core.data.images import PictureError, open_image
+from r1vl_core.data.responses import ResponseRow
+from r1vl_core.data.teacher.asking import MAX_PAUSE_S
+from r1vl_core.data.teacher.budget import TeacherStopped
+from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, connected
+from r1vl_core.data.teacher.pace import Pace, backoff
+from r1vl_core.evaluation.answering import Decoding
+from r1vl_core.report import Report
+from tasks.answer_files import AnswerFile, read_answers
+from tasks.benchmark_answers import AskedText, with_pictures
+from tasks.stages import Build
+
+if TYPE_CHECKING:
+    from tasks.benchmarks import Served
+
+
+class ModelStopped(OSError):
+    """The evaluation cannot go on now: the service does not answer, or has no credit. Every answer is kept; a rerun goes on."""
+
+
+def dials_of(base_url: str, model: str, max_new_tokens: int) -> ServedModel:
+    """How the model is asked. Raises ValueError for what is no address, or holds a password."""
+    try:
+        return ServedModel(base_url=base_url, model=model, max_answer_tokens=max_new_tokens)
+    except ValidationError:
+        raise ValueError(
+            f"--endpoint {base_url.rpartition('@')[2]} --model {model}: write the address as https://host/v1, without a password, and a "
+            f"model's name; a key stands in {ServedModel.KEY_VARIABLE}"
+        ) from None
+
+
+def answer_all(
+    job: Build,
+    served: Served,
+    questions: Sequence[AskedText],
+    files: Mapping[str, str],
+    decoding: Decoding,
+    pace: Pace | None = None,
+) -> None:
+    """Have every question answered that no file of the scratch holds an answer to; a row is kept as soon as its samples are there.
+
+    Raises ModelStopped when the service is out, ValueError for what the user must mend.
+    """
+    done = read_answers(job.work)
+    left = [question for question in questions if (question.benchmark, question.index) not in done]
+    waiting = with_pictures(left, files)  # shared by all that ask
+    dials = dials_of(served.base_url, served.model, decoding.max_new_tokens)
+    pace = pace or Pace(dials.concurrency)
+
+    async def run(file: AnswerFile) -> None:
+        num_done = len(questions) - len(left)
+        async with connected(dials, served.key) as endpoint:
+
+            async def work() -> None:
+                nonlocal num_done
+                for question, pictures in waiting:
+                    messages = messages_of(question, pictures, job.preset.curate.max_image_pixels)
+                    drawn = [await _answered(endpoint, dials, pace, messages, decoding, n) for n in range(decoding.num_samples)]
+                    file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
+                    num_done += 1
+                    job.on_report(Report(num_done, len(questions), {}))
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(dials.concurrency, len(left))):
+                    group.create_task(work())
+
+    with AnswerFile(job.work, 0) as file:
+        try:
+            asyncio.run(run(file))
+        except ExceptionGroup as problems:  # the first ends them all
+            raise problems.exceptions[0] from problems
+
+
+def messages_of(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> list[dict[str, Any]]:
+    """The one message of a question: its pictures, as they are in the file, then its text. Raises ValueError for what is no picture."""
+    shown = [{"type": "image_url", "image_url": {"url": url}} for url in _urls(question, pictures, max_pixels)]
+    return [{"role": "user", "content": [*shown, {"type": "text", "text": question.text}]}]
+
+
+def _urls(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> Iterator[str]:
+    for picture in pictures:
+        try:
+            open_image(picture, max_pixels)
+        except PictureError as error:
+            raise ValueError(f"{question.benchmark}, row {question.index!r}, column 'image': {error.detail}") from None
+        with Image.open(io.BytesIO(picture)) as image:
+            kind = Image.MIME[str(image.format)]
+        yield f"data:{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+
+
+async def _answered(
+    endpoint: ChatEndpoint, dials: ServedModel, pace: Pace, messages: list[dict[str, Any]], decoding: Decoding, sample: int
+) -> Completion:
+    """One response. Raises ModelStopped, and ValueError for a request that is refused."""
+    problem = ""
+    for attempt in range(1, dials.max_attempts + 1):
+        pause = None
+        async with pace.slot() as began:
+            try:
+                completion = await endpoint.complete(messages, _sampling(decoding, sample))
+            except Busy as busy:
+                problem, pause = str(busy), busy.pause
+                pace.pushed_back(began, pause)
+            except TeacherStopped as stopped:
+                raise ModelStopped(str(stopped)) from None
+            except Refused as refused:
+                raise ValueError(f"the {ServedModel.ROLE} {dials.model} refuses a request: {refused}; see what it takes") from None
+            else:
+                pace.succeeded()
+                return completion
+        if pause is not None and pause > MAX_PAUSE_S:
+            raise ModelStopped(f"the {ServedModel.ROLE} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then")
+        if pause is None and attempt < dials.max_attempts:
+            await pace.sleep(backoff(attempt))
+    raise ModelStopped(
+        f"the {ServedModel.ROLE} at {dials.base_url} does not answer ({problem}, {dials.max_attempts} attempts); "
+        "every answer is kept: run again to go on"
+    )
+
+
+def _sampling(decoding: Decoding, sample: int) -> dict[str, Any]:
+    if decoding.temperature is None:
+        return {"temperature": 0.0}
+    return {"temperature": decoding.temperature, "seed": decoding.seed + sample}
+
+
+def _row(question: AskedText, sample: int, completion: Completion) -> ResponseRow:
+    num_tokens = completion.tokens.answered if completion.tokens else None
+    return ResponseRow(question.benchmark, question.index, sample, completion.text, num_tokens, completion.finish == "length")
