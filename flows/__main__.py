@@ -233,6 +233,7 @@ app.command(epilog=FIELDS)(tools.reward)
 app.command()(tools.score)
 app.command("eval")(tools.evaluate)
 app.command()(tools.compare)
+app.command("eval-page")(tools.eval_page)
 app.command()(tools.audit_rewards)
 
 

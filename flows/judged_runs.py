@@ -38,7 +38,7 @@ class JudgedRun:
 def judged_run(root: Path, given: str, profile: str | None) -> JudgedRun:
     """The run that `given` names. Raises ValueError saying what it may be, and where the profile is not one it was judged by."""
     run, _, policy = given.rpartition(":") if given.rpartition(":")[2] in POLICIES else (given, "", "stepgrpo")
-    place = _place(root, run)
+    place = place_of(root, run)
     if place.is_dir() and (place / f"{policy}.parquet").is_file():
         return _of_pipeline(place, policy, run, profile)
     file = place / responses.FILE if place.is_dir() else place
@@ -49,12 +49,12 @@ def judged_run(root: Path, given: str, profile: str | None) -> JudgedRun:
 
 def has_both_policies(root: Path, given: str) -> bool:
     """Whether a run is one of the whole pipeline, which evaluated two policies."""
-    place = _place(root, given)
+    place = place_of(root, given)
     return place.is_dir() and all((place / f"{name}.parquet").is_file() for name in POLICIES)
 
 
-def _place(root: Path, given: str) -> Path:
-    """The folder or file of a run."""
+def place_of(root: Path, given: str) -> Path:
+    """The folder or file of a run. Raises ValueError saying what a run may be."""
     if Path(given).exists():
         return Path(given)
     artifact = _by_key(Store(root), given) or _by_policy(Store(root), given) or _by_pipeline_run(Store(root), root, given)

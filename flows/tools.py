@@ -131,6 +131,21 @@ def evaluate(
     answer_and_print(runtime, asked, profile, as_json=as_json)
 
 
+def eval_page(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="An evaluation of `r1vl eval`, named as for `r1vl compare`.")],
+    second: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Another one beside it: filters for what changed.  [default: none]")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option("--data-dir", metavar="FOLDER", help="The benchmarks' files, as for `r1vl eval`.")] = Path(),
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the page goes.  [default: pages/ in the root]")] = None,
+    root: RootOption = None,
+) -> None:
+    """Make a page of every answer. Picture, prompt, response, answer found and rule; by benchmark, category, outcome and what changed."""
+    from flows.browsing import make_page
+
+    make_page(runtime_from(root=root).root, first, second, data_dir, out)
+
+
 def audit_rewards(
     questions: Annotated[
         Path | None,
