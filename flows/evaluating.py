@@ -17,15 +17,14 @@ from flows.progress import Progress
 from flows.runtime import ready_root
 from flows.servers import environment, is_up, read_services
 from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, ServedModel, World
-from r1vl_core.evaluation.answering import Decoding
 from r1vl_core.evaluation.benchmarks.registry import benchmark
 from r1vl_core.evaluation.benchmarks.rulings import Profile
+from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.evaluation.published import FILES
 from r1vl_core.prompts import prompt_names
 from tasks.benchmarks import Evaluated, Request, Served, look_at, stage_of
 from tasks.inputs import DIGESTS, DigestCache
 from tasks.launch import StageFailed, StageStopped
-from tasks.served import dials_of
 from tasks.stages import StageEvent, StageResult, run_stage
 from tasks.store import Store
 from tasks.tracking import Tracker
@@ -135,6 +134,8 @@ def _served(asked: Asked, endpoint: str) -> Evaluated:
         raise ValueError(f"{asked.policy} and --endpoint {endpoint}: two to ask; give one of them")
     if asked.model is None:
         raise ValueError(f"--endpoint {endpoint}: give the model's name there with --model")
+    from tasks.served import dials_of
+
     dials_of(endpoint, asked.model, 1)
     served = Served(endpoint, asked.model, os.environ.get(ServedModel.KEY_VARIABLE, ""))
     return Evaluated(asked.model, asked.prompt or "plain", SERVED_MAX_PIXELS, served.digest, served=served)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,9 +22,13 @@ def print_evaluation(console: Console, request: Request, result: StageResult, pr
     """The paper's rows, then ours, in the paper's column order; then what stands behind each number, and where it lies."""
     summary = read_summary(result.artifact.path)
     names = [name for name in BENCHMARKS if name in summary]
+    partial = ", PARTIAL: rows were left out" if request.is_partial else ""
+    console.print(f"Published numbers, profile {profile}{partial}; * the paper's own", soft_wrap=True, highlight=False)
     console.print(_table(request.who.name, names, summary, profile))
     for name in names:
         console.print(_line(name, summary[name], profile), soft_wrap=True, highlight=False)
+    if mean := average({name: summary[name][profile][PUBLISHED] for name in names}):
+        console.print(f"  {'AVG':<14} {mean.exact:.4f} exact, {mean.cut:.1f} cut as the paper cuts it", highlight=False)
     if request.where is not None:
         console.print(f"  rows chosen by --where {request.where!r}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"  {result.state}: {result.artifact.path / stored.FILE}", soft_wrap=True, highlight=False, markup=False)
@@ -58,19 +63,17 @@ def as_plain(request: Request, result: StageResult, profile: Profile) -> dict[st
 
 
 def _table(policy: str, names: list[str], summary: Mapping[str, Any], profile: Profile) -> Table:
-    partial = ", PARTIAL" if any(table["num_rows"] < table["num_all"] for table in summary.values()) else ""
-    table = Table(title=f"Published numbers, profile {profile}{partial}", title_justify="left")
-    table.add_column("policy")
+    table = Table(box=box.SIMPLE, pad_edge=False, title_justify="left")
+    table.add_column("policy", overflow="fold")
     for name in names:
         table.add_column(TITLES[name], justify="right", no_wrap=True)
     table.add_column("AVG", justify="right", no_wrap=True)
     if any(name != "handwriting" for name in names):
         for model, row in PAPER.items():
-            mean = average(row)
-            table.add_row(f"{model} (paper)", *(_number(name, row.get(name)) for name in names), f"{mean.cut:.1f}" if mean else "–")
+            table.add_row(f"{model}*", *(_number(name, row.get(name)) for name in names), _cut(average(row)))
         table.add_section()
     ours = {name: summary[name][profile][PUBLISHED] for name in names}
-    table.add_row(policy, *(_number(name, ours[name]) for name in names), _mean(average(ours)))
+    table.add_row(policy, *(_number(name, ours[name]) for name in names), _cut(average(ours)))
     return table
 
 
@@ -78,16 +81,15 @@ def _number(name: str, value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}" if name == "mme" else f"{value:.1f}"
 
 
-def _mean(mean: Average | None) -> str:
-    """As the paper prints it, and exact; the mean is of all eight or of none."""
-    return "–" if mean is None else f"{mean.cut:.1f} ({mean.exact:.4f})"
+def _cut(mean: Average | None) -> str:
+    return "–" if mean is None else f"{mean.cut:.1f}"
 
 
 def _line(name: str, table: Mapping[str, Any], profile: Profile) -> str:
     """One benchmark's rows, interval, and what no rule decided."""
     num_rows, num_all, found = table["num_rows"], table["num_all"], table[profile]
     rows = f"{num_rows:,} rows" if num_rows == num_all else f"partial: {num_rows:,} of {num_all:,} rows"
-    parts = [f"  {TITLES[name]:<12} {found[PUBLISHED]:.4f}"]
+    parts = [f"  {name:<14} {found[PUBLISHED]:.4f}"]
     if found["interval"]:
         parts.append("95 % interval {:.1f} – {:.1f}".format(*found["interval"]))
     parts.append(rows if table["num_samples"] == 1 else f"{rows}, mean of {table['num_samples']} samples")

@@ -72,7 +72,8 @@ def opened(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> l
 
 def compute(work: Work) -> None:
     """In the child: answer what no process has answered yet of this one's part."""
-    from r1vl_core.evaluation.answering import Asked, Decoding, answer
+    from r1vl_core.evaluation.answering import Asked, answer
+    from r1vl_core.evaluation.decoding import Decoding
 
     questions, process, num_processes = read_questions(work.work_dir), work.accelerator.process_index, work.accelerator.num_processes
     cuts = [len(questions) * number // num_processes for number in (process, process + 1)]  # side by side: they may share pictures

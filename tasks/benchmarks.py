@@ -14,9 +14,9 @@ from typing import Any
 
 from r1vl_core.config import Preset
 from r1vl_core.data.row_filter import matching
-from r1vl_core.evaluation.answering import Decoding
 from r1vl_core.evaluation.benchmarks.registry import prompt_text
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark
+from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.prompts import prompt_digest
 from tasks.answer_files import read_answers
 from tasks.benchmark_answers import AskedText, write_questions

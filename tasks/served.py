@@ -18,7 +18,7 @@ from r1vl_core.data.teacher.asking import MAX_PAUSE_S
 from r1vl_core.data.teacher.budget import TeacherStopped
 from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, connected
 from r1vl_core.data.teacher.pace import Pace, backoff
-from r1vl_core.evaluation.answering import Decoding
+from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.report import Report
 from tasks.answer_files import AnswerFile, read_answers
 from tasks.benchmark_answers import AskedText, with_pictures
@@ -60,29 +60,37 @@ def answer_all(
     waiting = with_pictures(left, files)  # shared by all that ask
     dials = dials_of(served.base_url, served.model, decoding.max_new_tokens)
     pace = pace or Pace(dials.concurrency)
+    problems: list[ModelStopped | ValueError] = []
 
     async def run(file: AnswerFile) -> None:
         num_done = len(questions) - len(left)
         async with connected(dials, served.key) as endpoint:
 
-            async def work() -> None:
+            async def answer_one(question: AskedText, pictures: Sequence[bytes]) -> None:
                 nonlocal num_done
-                for question, pictures in waiting:
-                    messages = messages_of(question, pictures, job.preset.curate.max_image_pixels)
-                    drawn = [await _answered(endpoint, dials, pace, messages, decoding, n) for n in range(decoding.num_samples)]
-                    file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
-                    num_done += 1
-                    job.on_report(Report(num_done, len(questions), {}))
+                messages = messages_of(question, pictures, job.preset.curate.max_image_pixels)
+                drawn = [await _answered(endpoint, dials, pace, messages, decoding, n) for n in range(decoding.num_samples)]
+                file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
+                num_done += 1
+                job.on_report(Report(num_done, len(questions), {}))
+
+            async def work() -> None:
+                try:
+                    for question, pictures in waiting:
+                        await answer_one(question, pictures)
+                        if problems:
+                            return
+                except (ModelStopped, ValueError) as problem:  # the others end what they have begun: it is paid for
+                    problems.append(problem)
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(dials.concurrency, len(left))):
                     group.create_task(work())
 
     with AnswerFile(job.work, 0) as file:
-        try:
-            asyncio.run(run(file))
-        except ExceptionGroup as problems:  # the first ends them all
-            raise problems.exceptions[0] from problems
+        asyncio.run(run(file))
+    if problems:
+        raise problems[0]
 
 
 def messages_of(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> list[dict[str, Any]]:

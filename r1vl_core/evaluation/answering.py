@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.policy.model import Pictures, Policy, Prompt
 from r1vl_core.policy.rollout import Rollout
 from r1vl_core.policy.room import generate_in_room, make_room
@@ -31,20 +32,6 @@ class Asked:
     key: str
     text: str
     pictures: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How responses come about: greedily, or `num_samples` drawn at a `temperature`; `seed` and the question's key decide the draws.
-
-    >>> Decoding(144).temperature is None
-    True
-    """
-
-    max_new_tokens: int
-    num_samples: int = 1
-    temperature: float | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import polars
 from PIL import Image, UnidentifiedImageError
 
-from r1vl_core.evaluation.answering import Answered, Asked, Decoding, answer
+from r1vl_core.evaluation.answering import Answered, Asked, answer
+from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.evaluation.statistics import PairedComparison, compare_paired, wilson_interval
 from r1vl_core.policy.model import Policy
 from r1vl_core.reasoning import paths

@@ -1,0 +1,151 @@
+"""r1vl eval: killed and run again it asks nothing twice; what it prints, keeps and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flows.evaluating import Asked, evaluate
+from r1vl_core.config import Runtime
+from r1vl_core.data import responses as stored
+from r1vl_core.evaluation.published import FILES
+from r1vl_core.handwriting.world import make_world
+from tests.core.evaluation.benchmarks.files import FIXTURES
+from tests.flows.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(600)  # every evaluation starts a process that loads a model
+
+
+def command(*arguments: str | Path, root: Path) -> list[str]:
+    return [sys.executable, "-m", "flows", "eval", *map(str, arguments), "--root", str(root)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "80", "R1VL_DEVICE": "cpu", **more}
+
+
+def r1vl(*arguments: str | Path, root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, root=root), env=environment(**variables), capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+def answers_in(root: Path) -> list[list[dict[str, Any]]]:
+    """Every row answered so far, in the files of a recipe's scratch."""
+    files = sorted((root / "work").glob("benchmarks-*/answers-*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def responses_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    assert done.returncode == 0, done.stderr
+    return {row.row_index: row.response for row in stored.read_responses(Path(json.loads(done.stdout)["responses"]))}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All nine files under their public names; the world's has 40 rows."""
+    folder = tmp_path_factory.mktemp("data")
+    make_world(folder / "world", 4, 40, 3)
+    (folder / FILES["handwriting"]).symlink_to(folder / "world" / "heldout.tsv")
+    for name, file in FILES.items():
+        if name != "handwriting":
+            (folder / file).symlink_to(FIXTURES / f"{name}.tsv")
+    return folder
+
+
+def test_killed_and_run_again_it_asks_nothing_twice_and_ends_the_same(data: Path, tmp_path: Path) -> None:
+    asked = ["r1vl-tiny", "--benchmarks", "handwriting", "--data-dir", data, "--max-new-tokens", "40", "--json"]
+    small = {"R1VL_TOKEN_BUDGET": "400"}  # a few rows a batch
+    root = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(*asked, root=root), env=environment(**small), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_until(lambda: answers_in(root))
+    above = psutil.Process(process.pid)
+    for each in [*above.children(recursive=True)[::-1], above]:
+        os.kill(each.pid, signal.SIGKILL)
+    process.wait()
+    before = answers_in(root)
+    assert 0 < len(before) < 40
+    resumed = r1vl(*asked, root=root, **small)
+    keys = [row[0]["row_index"] for row in before]
+    assert len(set(keys)) == len(keys)
+    whole = r1vl(*asked, root=tmp_path / "whole", R1VL_NUM_PROCESSES="2")
+    assert responses_of(resumed) == responses_of(whole)
+    assert len(responses_of(whole)) == 40
+
+
+def test_every_benchmark_stands_in_one_table_and_a_second_time_no_model_is_asked(data: Path, tmp_path: Path) -> None:
+    asked = ["r1vl-tiny", "--data-dir", data, "--max-new-tokens", "4", "--where", "index <> '1'"]
+    first = r1vl(*asked, root=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert max(map(len, first.stdout.splitlines()[:12])) <= 80
+    for shown in ("PARTIAL", "R1-VL-7B*", "63.5", "57.1", "95 % interval", "AVG", "rows chosen by --where", "built: "):
+        assert shown in first.stdout
+    again = json.loads(r1vl(*asked, "--profile", "strict", "--json", root=tmp_path, PATH="").stdout)
+    assert (again["state"], again["partial"], again["profile"]) == ("cached", True, "strict")
+    assert list(again["benchmarks"]) == [name for name in FILES if name != "handwriting"]
+    assert again["average"]["cut"] <= again["average"]["exact"]
+    path = Path(again["responses"])
+    groups = {row.benchmark: row.group_key for row in stored.read_questions(path)}
+    assert {name for name, key in groups.items() if key} == {"dynamath", "hallusionbench", "mme"}
+    assert {row.profile for row in stored.read_scores(path)} == {"paper", "current", "strict"}
+    kept = stored.read_evaluation(path)
+    assert (kept.policy, kept.prompt, kept.partial, kept.where_clause) == ("r1vl-tiny", "plain", True, "index <> '1'")
+
+
+def test_several_samples_have_pass_at_k_and_a_vote(data: Path, tmp_path: Path) -> None:
+    asked = ["r1vl-tiny", "--benchmarks", "handwriting", "--data-dir", data, "--limit", "6", "--max-new-tokens", "60"]
+    done = r1vl(*asked, "--samples", "3", "--temperature", "0.8", "--json", root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = json.loads(done.stdout)["benchmarks"]["handwriting"]
+    assert (table["num_rows"], table["num_all"], table["num_samples"]) == (6, 40, 3)
+    assert table["pass@1"] == pytest.approx(table["published"])
+    assert table["pass@1"] <= table["pass@2"] <= table["pass@3"]
+    assert 0 <= table["majority"] <= 100
+    assert [row.sample for row in stored.read_responses(Path(json.loads(done.stdout)["responses"]))] == [0, 1, 2] * 6
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"policy": "r1vl-tiny", "data_dir": "{empty}"}, "no file {empty}/MMStar.tsv"),
+        ({"policy": "r1vl-tiny", "data_dir": "{empty}/none"}, "no such folder"),
+        ({"policy": "r1vl-tiny", "benchmarks": "mmstar,nothing"}, "no benchmark 'nothing'"),
+        ({"policy": "r1vl-tiny", "benchmarks": "mmstar,mmstar"}, "mmstar is given twice"),
+        ({"policy": "r1vl-tiny", "where": "nothing = 1"}, "--where 'nothing = 1'"),
+        ({"policy": "r1vl-tiny", "where": "false"}, "no row of"),
+        ({"policy": "r1vl-tiny", "where": "image = 'x'"}, "--where"),
+        ({"policy": "r1vl-tiny", "num_samples": 4}, "--temperature"),
+        ({"policy": "r1vl-tiny", "prompt": "refine"}, "--prompt refine"),
+        ({"policy": "r1vl-tiny", "model": "m"}, "--endpoint"),
+        ({"policy": "tiny"}, "no StepGRPO policy of preset tiny"),
+        ({"policy": "{empty}"}, "config.json"),
+        ({}, "nobody to ask"),
+        ({"endpoint": "http://127.0.0.1:9/v1"}, "--model"),
+        ({"endpoint": "nowhere", "model": "m"}, "--endpoint nowhere"),
+        ({"policy": "r1vl-tiny", "endpoint": "http://127.0.0.1:9/v1", "model": "m"}, "two to ask"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_asked(given: dict[str, Any], told: str, data: Path, tmp_path: Path) -> None:
+    filled = {name: value.replace("{empty}", str(tmp_path)) if isinstance(value, str) else value for name, value in given.items()}
+    folder = Path(filled.pop("data_dir", data))
+    asked = Asked(**{"policy": None, "benchmarks": "mmstar", "data_dir": folder, **filled})
+    with pytest.raises(ValueError, match=re.escape(told.replace("{empty}", str(tmp_path)))) as error:
+        evaluate(Runtime(root=tmp_path / "root"), asked, "paper", as_json=True)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
+    done = r1vl("r1vl-tiny", "--benchmarks", "mmstar", "--data-dir", tmp_path, root=tmp_path / "root")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert f"no file {tmp_path / 'MMStar.tsv'}" in done.stderr
