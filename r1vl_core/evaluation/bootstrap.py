@@ -18,7 +18,6 @@ from r1vl_core.evaluation.statistics import Interval, wilson_interval
 NUM_RESAMPLES = 10_000
 """The ends of an interval move by about a fiftieth of its width between seeds."""
 
-_CELLS_AT_ONCE = 4_000_000
 Counts = Int[numpy.ndarray, "clusters shares"]
 Samples = Float[numpy.ndarray, " resamples"]
 
@@ -67,23 +66,23 @@ def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], co
     assert [one.totals.tolist() for one in first] == [one.totals.tolist() for one in second], "pairs need the same clusters on both sides"
     if not first or min(one.num_clusters for one in first) < 2:
         return None
-    return _percentiles(resampled(second, seed) - resampled(first, seed), confidence)
+    # Equal totals: the difference of two shares is the share of the difference.
+    gained = [Stratum(after.hits - before.hits, after.totals, after.weights) for before, after in zip(first, second, strict=True)]
+    return _percentiles(resampled(gained, seed), confidence)
 
 
 def resampled(strata: Sequence[Stratum], seed: int, num_resamples: int = NUM_RESAMPLES) -> Samples:
-    """The number in every resample. Equal seeds draw equal clusters where the strata have equally many."""
+    """The number in every resample."""
     return sum((_resampled(one, (seed, place), num_resamples) for place, one in enumerate(strata)), numpy.zeros(num_resamples))
 
 
 def _resampled(stratum: Stratum, seed: tuple[int, int], num_resamples: int) -> Samples:
-    random = numpy.random.default_rng(seed)
-    at_once = max(1, _CELLS_AT_ONCE // stratum.num_clusters)
-    found = []
-    for start in range(0, num_resamples, at_once):
-        drawn = random.integers(stratum.num_clusters, size=(min(at_once, num_resamples - start), stratum.num_clusters))
-        hits, totals = (numpy.stack([column[drawn].sum(1) for column in counts.T], 1) for counts in (stratum.hits, stratum.totals))
-        found.append(_number(hits, totals, stratum.weights))
-    return numpy.concatenate(found)
+    """Clusters that are alike need not be told apart: how often each kind is drawn is all that a resample is."""
+    num_shares = len(stratum.weights)
+    kinds, how_many = numpy.unique(numpy.hstack([stratum.hits, stratum.totals]), axis=0, return_counts=True)
+    drawn = numpy.random.default_rng(seed).multinomial(stratum.num_clusters, how_many / stratum.num_clusters, size=num_resamples)
+    sums = drawn @ kinds
+    return _number(sums[:, :num_shares], sums[:, num_shares:], stratum.weights)
 
 
 def _number(hits: numpy.ndarray, totals: numpy.ndarray, weights: tuple[float, ...]) -> numpy.ndarray:
