@@ -55,7 +55,7 @@ def examine(root: Path, *, mend: bool, deep: bool) -> Examined:
     """
     if not root.is_dir():
         raise ValueError(f"there is nothing at {root}: no run has worked there; give another root with --root or R1VL_ROOT")
-    lost = (*_lost_processes(mend), *_left_of_servers(root, mend), *_dead_servers(root, mend))
+    lost = (*_lost_processes(root, mend), *_left_of_servers(root, mend), *_dead_servers(root, mend))
     found = [Finding(line, mend) for line in lost]
     found += _store(root, mend, deep)
     services = servers.read_services(root)
@@ -105,8 +105,8 @@ def _close(api: PrefectApi, flow_run_id: str, state_type: str) -> None:
     api.set_state(flow_run_id, state_type, message)
 
 
-def _lost_processes(mend: bool) -> Iterator[str]:
-    lost = orphans()
+def _lost_processes(root: Path, mend: bool) -> Iterator[str]:
+    lost = orphans(root)
     for process in lost:
         yield f"process {process.pid} is left of a training whose supervisor was killed"
     if mend and lost:

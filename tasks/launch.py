@@ -20,7 +20,7 @@ import yaml
 from r1vl_core.config import Runtime
 from r1vl_core.report import Report
 from tasks.stages import Build
-from tasks.supervise import ASKED, run_supervised
+from tasks.supervise import ASKED, ROOT, run_supervised
 
 GRACE_S = 12.0
 """Seconds a trainer has to save after SIGTERM; a cancelled flow run must be over within 15."""
@@ -163,4 +163,4 @@ def _environment(runtime: Runtime) -> dict[str, str]:
     # Threads that wait by spinning take the cores from the ones they wait for as soon as anything else runs: with a second job on two
     # cores a step took 20 times as long, with a short spin 2.7 times; alone it costs 5 %.
     patience = {"GOMP_SPINCOUNT": "5000"}
-    return {**patience, **os.environ, **quiet, "OMP_NUM_THREADS": str(_threads(runtime))}
+    return {**patience, **os.environ, **quiet, ROOT: str(runtime.root.resolve()), "OMP_NUM_THREADS": str(_threads(runtime))}

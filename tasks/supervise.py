@@ -35,6 +35,9 @@ TOO_LATE = shim.TOO_LATE
 CANNOT_START = shim.CANNOT_START
 """Exit status when there is no such program."""
 
+ROOT = "R1VL_ROOT"
+"""Holds, in the environment of a supervised process, the absolute root it works for."""
+
 _SHIM = Path(shim.__file__).resolve()
 
 
@@ -73,9 +76,13 @@ def run_supervised(
         _end(supervisor)
 
 
-def orphans() -> list[psutil.Process]:
-    """Processes of supervised runs whose supervisor is gone: it is no ancestor of theirs any more."""
-    return [process for process, mark in marked(shim.MARK) if int(mark) not in _ancestors(process)]
+def orphans(root: Path) -> list[psutil.Process]:
+    """Processes of supervised runs under `root` whose supervisor is gone: it is no ancestor of theirs any more.
+
+    Which root a process works for it has in its environment (R1VL_ROOT); other roots' are none of this one's business.
+    """
+    found = (process for process, mark in marked(shim.MARK) if int(mark) not in _ancestors(process))
+    return [process for process in found if _environment_of(process).get(ROOT) == str(root.resolve())]
 
 
 def end_processes(processes: Sequence[psutil.Process], grace_s: float = 10.0) -> None:
@@ -122,6 +129,12 @@ def marked(variable: str) -> Iterator[tuple[psutil.Process, str]]:
             mark = process.environ().get(variable)
             if mark is not None and process.status() != psutil.STATUS_ZOMBIE:
                 yield process, mark
+
+
+def _environment_of(process: psutil.Process) -> dict[str, str]:
+    with suppress(psutil.Error, OSError):
+        return process.environ()
+    return {}
 
 
 def _ancestors(process: psutil.Process) -> set[int]:

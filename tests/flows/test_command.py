@@ -19,6 +19,7 @@ from flows.__main__ import app
 from r1vl_core.policy.bundled import bundled_checkpoint
 from tasks.recipe import Recipe
 from tasks.store import Store
+from tests.flows.command import r1vl
 
 
 @pytest.fixture
@@ -26,11 +27,6 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "board.png"
     Image.new("RGB", (84, 84), "white").save(path)
     return path
-
-
-def r1vl(*arguments: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "R1VL_ROOT": str(root), "COLUMNS": "100", **environment}
-    return subprocess.run([sys.executable, "-m", "flows", *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_plan_needs_no_heavy_libraries(tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from tasks.registry import STAGES
 from tasks.stages import bring_up_to_date
 from tasks.store import Store
 from tests.chat_server import fails, rule_teacher, serving
+from tests.flows.command import r1vl
 
 PRESET = """
 [world]
@@ -51,9 +50,7 @@ def build(root: Path, preset: str, **overrides: str) -> None:
 
 
 def key_steps(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "R1VL_ROOT": str(root), "COLUMNS": "100", "R1VL_TEACHER_API_KEY": "sk-secret"}
-    command = [sys.executable, "-m", "flows", "key-steps", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return r1vl("key-steps", *arguments, root=root, COLUMNS="100", R1VL_TEACHER_API_KEY="sk-secret")
 
 
 def test_a_question_is_shown_with_its_picture_its_path_and_where_it_reaches_its_key_steps(root: Path, tmp_path: Path) -> None:

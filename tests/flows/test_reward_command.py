@@ -16,6 +16,7 @@ from r1vl_core.data.database import write_curated, write_key_steps
 from r1vl_core.reasoning.paths import render
 from r1vl_core.records import Question
 from tests.core.reasoning.honest_paths import QUESTIONS
+from tests.flows.command import r1vl
 
 PATH = render("a board", "add, then halve", ["3 + 7 = 10", "\\frac{10}{2} = 5"], "5")
 OURS = {"id": "q1", "question": "?", "answer": "5", "key_steps": [["3 + 7 = 10"], ["10 / 2 = 5"], ["never said"]]}
@@ -25,12 +26,6 @@ PAPER = {
     "solution": render("a", "b", ["2 + 3 = 5"], "B"),
     "key_steps": {"Steps": [["2 + 3 = 5"]]},
 }
-
-
-def r1vl(*arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "140"}
-    return subprocess.run(command, env=environment, input=given, capture_output=True, text=True, timeout=120, check=False)
 
 
 def lines(path: Path, *records: Any) -> Path:

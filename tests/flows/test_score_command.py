@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,9 @@ import pytest
 
 from tests.chat_server import says, serving
 from tests.core.evaluation.benchmarks.files import FIXTURES, PICTURE, ROWS, lines, write
+from tests.flows.command import r1vl
 
-
-def r1vl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows", "score", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, "COLUMNS": "140"}, capture_output=True, text=True, timeout=120, check=False)
+score = partial(r1vl, "score")
 
 
 def responses(path: Path, *records: Any) -> Path:
@@ -32,7 +28,7 @@ def said(index: Any, text: Any = "100") -> dict[str, Any]:
 def test_one_object_with_the_published_number_and_a_line_a_row(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     files = ["--data", FIXTURES / "chartqa.tsv", "--responses", FIXTURES / "chartqa.predictions.jsonl"]
-    done = r1vl("chartqa", *files, "--profile", "current", "--json", "--rows", rows)
+    done = score("chartqa", *files, "--profile", "current", "--json", "--rows", rows)
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
     assert list(result) == ["benchmark", "profile", "num_rows", "column", "unresolved", "tables", "num_missing", "intervals", "judged"]
@@ -46,7 +42,7 @@ def test_one_object_with_the_published_number_and_a_line_a_row(tmp_path: Path) -
 
 def test_the_table_says_what_no_rule_decided_and_that_a_result_is_partial(tmp_path: Path) -> None:
     data = write(tmp_path / "b.tsv", [ROWS["mmstar"]] * 3)
-    done = r1vl("mmstar", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0, "B"), said("1", "no idea")))
+    done = score("mmstar", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0, "B"), said("1", "no idea")))
     assert done.returncode == 0
     assert "mmstar, paper: 50.0000 on 2 rows, PARTIAL: 1 rows of the file have no response" in done.stdout
     assert "decided by no rule, and counted as wrong: 1 (50.0%)" in done.stdout
@@ -86,7 +82,7 @@ WRONG: dict[str, tuple[str, list[dict[str, str]], list[Any], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str) -> None:
     benchmark, rows, records, message = WRONG[name]
-    done = r1vl(benchmark, "--data", write(tmp_path / "b.tsv", rows), "--responses", responses(tmp_path / "r.jsonl", *records))
+    done = score(benchmark, "--data", write(tmp_path / "b.tsv", rows), "--responses", responses(tmp_path / "r.jsonl", *records))
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -94,13 +90,13 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str) -> None:
 
 def test_a_truncated_picture_does_not_matter(tmp_path: Path) -> None:
     data = write(tmp_path / "b.tsv", [{**CHARTQA, "image": PICTURE[:70] + "*"}])
-    done = r1vl("chartqa", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0, "\ud800")), "--json")
+    done = score("chartqa", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0, "\ud800")), "--json")
     assert (done.returncode, json.loads(done.stdout)["column"]) == (0, 0)
 
 
 def test_responses_to_rows_without_a_picture_are_left_out(tmp_path: Path) -> None:
     data = write(tmp_path / "b.tsv", [CHARTQA, {**CHARTQA, "image": ""}])
-    done = r1vl("chartqa", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0), said(1)), "--json")
+    done = score("chartqa", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0), said(1)), "--json")
     assert (done.returncode, json.loads(done.stdout)["num_rows"]) == (0, 1)
 
 
@@ -108,7 +104,7 @@ def test_responses_to_rows_without_a_picture_are_left_out(tmp_path: Path) -> Non
 def test_a_file_that_is_not_there(tmp_path: Path, option: str) -> None:
     files: dict[str, Any] = {"--data": write(tmp_path / "b.tsv", [CHARTQA]), "--responses": responses(tmp_path / "r.jsonl", said(0))}
     files[option] = tmp_path / "nowhere" / "file"
-    done = r1vl("chartqa", *[part for pair in files.items() for part in pair])
+    done = score("chartqa", *[part for pair in files.items() for part in pair])
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -8,35 +8,28 @@ from typing import Any
 import polars
 import pytest
 
-from r1vl_core.config import Difficulty, Preset, Runtime, parse_preset
+from r1vl_core.config import Difficulty, Preset, parse_preset
 from r1vl_core.data.database import read_questions
 from r1vl_core.training.difficulty import PassRate, read_pass_rates, write_pass_rates
 from tasks import difficulty, key_steps, stepgrpo, warmup
 from tasks.inputs import DigestCache, Inputs
 from tasks.registry import STAGES
 from tasks.stages import StageResult, bring_up_to_date, in_order
-from tasks.store import Store
+from tests.tasks.small_pipeline import RUNTIME, SMALL, copied, shared_store
 
-SMALL: dict[str, Any] = {
-    "name": "small",
-    "prompt": "plain",
-    "max_pixels": 200704,
-    "world": {"num_questions": 40, "num_heldout": 4, "seed": 5},
-    "warmup": {"num_epochs": 16.0, "batch_size": 6, "learning_rate": 2e-3, "save_every": 200},
-    "stepgrpo": {"num_steps": 2, "questions_per_step": 3, "group_size": 2, "max_new_tokens": 100, "temperature": 0.9},
-}
 ASKED = {"difficulty": {"num_samples": 4}}
 pytestmark = pytest.mark.timeout(600)  # a warm-up, slow where other work keeps the processors busy
 
 
 def preset(**groups: Any) -> Preset:
-    return parse_preset({**SMALL, **groups}, "test")
+    return parse_preset({**SMALL, "stepgrpo": {**SMALL["stepgrpo"], "num_steps": 2}, **groups}, "test")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StageResult]:
-    store = Store(tmp_path_factory.mktemp("root"))
-    return bring_up_to_date("stepgrpo", STAGES, preset(**ASKED), Runtime(num_workers=1, device="cpu"), store)
+    shared = shared_store(tmp_path_factory)
+    bring_up_to_date("warmup", STAGES, preset(**ASKED), RUNTIME, shared)
+    return bring_up_to_date("stepgrpo", STAGES, preset(**ASKED), RUNTIME, copied(shared, tmp_path_factory.mktemp("root")))
 
 
 def test_without_the_dials_there_is_no_such_stage_and_no_other_key(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from r1vl_core.training.order import draw
 from tasks.launch import StageFailed, launcher_command
 from tasks.registry import STAGES
 from tasks.reports import read_reports
-from tasks.stages import StageEvent, bring_up_to_date
+from tasks.stages import StageEvent, StageResult, bring_up_to_date
 from tasks.store import Store
 
 SHARDED = """
@@ -112,17 +112,37 @@ def test_a_rank_that_fails_ends_the_job_with_its_error(store: Store) -> None:
     assert not trainers()
 
 
-def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, curated: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def alone(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> StageResult:
+    """The warm-up by one process."""
+    root = Path(shutil.copytree(curated, tmp_path_factory.mktemp("alone") / "root"))
+    return bring_up_to_date("warmup", STAGES, a_preset(), TWO.model_copy(update={"num_processes": 1}), Store(root))["warmup"]
+
+
+def test_two_processes_on_a_cpu_are_two_and_see_what_one_sees(store: Store, alone: StageResult) -> None:
+    """Weights are compared where rounding cannot grow (tests of training); here the losses, and that two trainers were at work."""
+    counts: list[int] = []
+
+    def count(event: StageEvent) -> None:
+        if event.report is not None and event.report.step == 2:
+            counts.append(len(trainers()))
+
+    together = bring_up_to_date("warmup", STAGES, a_preset(), TWO, store, on_event=count)["warmup"]
+    assert counts == [2]
+    for mine, theirs in zip(read_reports(alone.artifact.path), read_reports(together.artifact.path), strict=True):
+        assert mine.metrics["tokens"] == theirs.metrics["tokens"]
+        assert mine.metrics["loss"] == pytest.approx(theirs.metrics["loss"], rel=1e-3)
+
+
+def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, alone: StageResult, tmp_path: Path) -> None:
     (tmp_path / "fsdp2.yaml").write_text(SHARDED)
     sharded = TWO.model_copy(update={"accelerate_config": tmp_path / "fsdp2.yaml"})
     found = bring_up_to_date("stepgrpo", STAGES, a_preset(), sharded, store)
-    one = Store(Path(shutil.copytree(curated, tmp_path / "one")))
-    expected = bring_up_to_date("warmup", STAGES, a_preset(), TWO.model_copy(update={"num_processes": 1}), one)
-    mine, theirs = (load_file(results["warmup"].artifact.path / "policy" / "model.safetensors") for results in (expected, found))
+    mine, theirs = (load_file(result.artifact.path / "policy" / "model.safetensors") for result in (alone, found["warmup"]))
     assert mine.keys() == theirs.keys()
     # AdamW divides a gradient by its own size: where one is near 0 its rounding becomes a share of the learning rate.
     assert max(float((mine[name] - theirs[name]).abs().max()) for name in mine) < 1e-5
-    for before, after in zip(*(read_reports(results["warmup"].artifact.path) for results in (expected, found)), strict=True):
+    for before, after in zip(*(read_reports(result.artifact.path) for result in (alone, found["warmup"])), strict=True):
         assert before.metrics["tokens"] == after.metrics["tokens"]
         assert before.metrics["loss"] == pytest.approx(after.metrics["loss"], abs=1e-4)
     first, second = read_reports(found["stepgrpo"].artifact.path)

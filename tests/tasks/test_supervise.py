@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.supervise import ASKED, CANNOT_START, TOO_LATE, end_processes, orphans, run_supervised
+from tasks.supervise import ASKED, CANNOT_START, ROOT, TOO_LATE, end_processes, orphans, run_supervised
 
 PROGRAMS = Path(__file__).parent / "programs"
 TRAINER = str(PROGRAMS / "trainer.py")
@@ -44,8 +44,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
     def start(command: tuple[str, ...], manner: str = "obedient", grace_s: float = 10) -> Running:
         arguments = [sys.executable, str(PROGRAMS / "pipeline.py"), str(grace_s), *command, str(tmp_path), manner]
-        root = PROGRAMS.parents[2]
-        pipeline = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=root, env={**ENVIRONMENT, "PYTHONPATH": str(root)})
+        code = PROGRAMS.parents[2]
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(code), ROOT: str(tmp_path)}
+        pipeline = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=code, env=environment)
         started.append(pipeline)
         assert pipeline.stdout is not None
         ranks = [psutil.Process(int(pipeline.stdout.readline().split()[2])) for _ in range(NUM_RANKS.get(command, 1))]
@@ -110,13 +111,14 @@ def test_a_killed_supervisor_leaves_nothing_behind(start: Callable[..., Running]
     assert run.pipeline.wait(PATIENCE_S) == 137
 
 
-def test_orphans_are_found_when_pipeline_and_supervisor_die_together(start: Callable[..., Running]) -> None:
+def test_orphans_are_found_when_pipeline_and_supervisor_die_together(start: Callable[..., Running], tmp_path: Path) -> None:
     run = start(("/bin/sh", "-c", 'trap "" TERM; "$@" & wait; wait', "sh", sys.executable, TRAINER), manner="stubborn")
     run.pipeline.send_signal(signal.SIGSTOP)  # so that it cannot clean up between the two
     run.shim.kill()
     run.pipeline.kill()
     psutil.wait_procs([run.shim], timeout=PATIENCE_S)
-    found = [process for process in orphans() if process in (run.launcher, *run.ranks)]
+    assert orphans(tmp_path / "another") == []
+    found = orphans(tmp_path)
     assert set(found) == {run.launcher, *run.ranks}
     end_processes(found, grace_s=0)
     assert run.all_gone()
