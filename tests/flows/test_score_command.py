@@ -122,11 +122,11 @@ def test_a_judge_is_asked_only_where_it_is_named(tmp_path: Path) -> None:
         tmp_path / "root",
     ]
     with serving(lambda request, number: says('{"answer": "B"}')) as chat:
-        assert "decided by no rule, and counted as wrong: 1 (50.0%)" in r1vl(*given).stdout
+        assert "decided by no rule, and counted as wrong: 1 (50.0%)" in score(*given).stdout
         assert chat.requests == []
-        judged = r1vl(*given, "--judge", chat.url, "--judge-model", "m", "--judge-set", "concurrency=2")
+        judged = score(*given, "--judge", chat.url, "--judge-model", "m", "--judge-set", "concurrency=2")
     assert "decided by the judge: 1 (50.0%)\ndecided by no rule, and counted as wrong: 0 (0.0%)" in judged.stdout
-    again = r1vl(*given, "--judge", chat.url, "--judge-model", "m", "--json")
+    again = score(*given, "--judge", chat.url, "--judge-model", "m", "--json")
     assert json.loads(again.stdout)["judged"] == 1
 
 
@@ -144,6 +144,6 @@ BAD_JUDGES = {
 def test_a_judge_that_cannot_be_asked_is_told_in_a_line(name: str, tmp_path: Path) -> None:
     options, problem = BAD_JUDGES[name]
     data = write(tmp_path / "b.tsv", [ROWS["mmstar"]])
-    done = r1vl("mmstar", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0)), *options)
+    done = score("mmstar", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0)), *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert problem in done.stderr
