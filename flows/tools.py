@@ -58,6 +58,8 @@ def score(
     from flows.judging import asking, judge_dials
 
     dials = judge_dials(judge, judge_model, judge_settings or [])
+    if dials and profile == "strict":
+        raise ValueError("--judge: the profile strict decides every row by rules; leave the judge out, or score by paper or current")
     ask = asking(dials, runtime_from(root=root).root) if dials else None
     print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows, judge=ask)
 

@@ -135,6 +135,7 @@ BAD_JUDGES = {
     "no model": (HOST[:2], "--judge needs --judge-model NAME"),
     "no address": (HOST[2:], "--judge-model needs --judge URL"),
     "address": (["--judge", "nowhere", *HOST[2:]], '--judge: base_url "nowhere" is no address'),
+    "nothing to judge": ([*HOST, "--profile", "strict"], "--judge: the profile strict decides every row by rules"),
     "setting": ([*HOST, "--judge-set", "pace=1"], "--judge-set pace: no such setting; there are base_url"),
     "value": ([*HOST, "--judge-set", "concurrency=no"], "--judge-set concurrency: must be a whole number"),
 }
