@@ -41,6 +41,6 @@ def test_every_make_target_and_command_it_shows_exists() -> None:
     assert targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     commands = set(re.findall(r"^(?:\.venv/bin/)?r1vl ([a-z-]+)", text, re.MULTILINE))
-    there = {command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback}
+    there = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback}
     assert commands
     assert sorted(commands - there) == []
