@@ -27,11 +27,12 @@ $(STAMP): $(LOCK) pyproject.toml
 		echo "r1vl needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there'). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 		echo "could not make $(VENV): is the venv module installed (Debian: apt-get install python3-venv)?" >&2; rm -rf $(VENV); exit 2; }
-	@echo "installing into $(VENV) from $(LOCK) ..."
+	@echo "installing $$(grep -c == $(LOCK)) packages into $(VENV) from $(LOCK): about a minute and a half, quietly (PyTorch is most of it) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -r $(LOCK) -e '.[dev]'
 	@# pip compiles on one core. Packages' own tests are left out; a few templates are no Python, which is no failure of ours
 	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@touch $@
+	@echo "installed"
 
 run: setup
 	@$(BIN)/r1vl submit full-pipeline

@@ -1,4 +1,4 @@
-"""The r1vl command: the pipeline, its servers, and what it made; `tools` has the commands beside it, `exits` how they end."""
+"""The r1vl command: the pipeline and what it made. In `serving` and `tools` are further commands, in `exits` how they end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import key_steps, tools
+from flows import key_steps, serving, tools
 from flows.choosing import choose, from_here, is_file_name, parse_settings
+from flows.commands import Commands
 from flows.exits import exit_status
 from flows.options import (
     ForceOption,
@@ -25,10 +26,10 @@ from flows.options import (
 )
 from flows.runtime import runtime_from
 from flows.scoring import FIELDS
-from r1vl_core.config import Runtime, check_keys
+from r1vl_core.config import STAGES, check_keys
 from r1vl_core.prompts import prompt_names
 
-app = typer.Typer(
+app = Commands(
     name="r1vl",
     invoke_without_command=True,
     add_completion=False,
@@ -38,6 +39,8 @@ app = typer.Typer(
 )
 
 app.add_typer(key_steps.app)
+
+_DEPLOYMENTS = f"full-pipeline, or a stage with all it stands on: {', '.join(stage.replace('_', '-') for stage in STAGES)}."
 
 
 def _tell_version(asked: bool) -> None:
@@ -67,7 +70,7 @@ def run(
     root: RootOption = None,
 ) -> None:
     """Run the pipeline here and now, in this process. No server to set up."""
-    runtime = _settle(root)
+    runtime = runtime_from(root=root)
     overrides = parse_settings(settings or [])
     from flows.planning import look_over
 
@@ -79,7 +82,7 @@ def run(
 
 @app.command()
 def submit(
-    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="full-pipeline, curate, key-steps, warmup, …")] = "full-pipeline",
+    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help=_DEPLOYMENTS)] = "full-pipeline",
     preset: Annotated[
         str | None, typer.Option("--preset", metavar="PRESET", help="Preset name or file.  [default: the deployment's]")
     ] = None,
@@ -89,7 +92,7 @@ def submit(
     root: RootOption = None,
 ) -> None:
     """Run a deployment on the local servers and follow it. Starts them if need be, and prints the result."""
-    runtime = _settle(root)
+    runtime = runtime_from(root=root)
     overrides = parse_settings(settings or [])
     check_keys(overrides, "--set")  # a mistake is told before anything starts
     if preset is not None:
@@ -110,7 +113,7 @@ def watch(run_id: RunArgument = None, root: RootOption = None) -> None:
     """Follow a run again, to its result. As `submit` does; Ctrl-C leaves it running."""
     from flows.submitting import watch as watch_run
 
-    raise typer.Exit(watch_run(_settle(root).root, run_id))
+    raise typer.Exit(watch_run(runtime_from(root=root).root, run_id))
 
 
 @app.command()
@@ -118,7 +121,7 @@ def cancel(run_id: RunArgument = None, root: RootOption = None) -> None:
     """End a run that goes. A training under way saves a checkpoint first, and a rerun goes on from there."""
     from flows.submitting import cancel as cancel_run
 
-    cancel_run(_settle(root).root, run_id)
+    cancel_run(runtime_from(root=root).root, run_id)
 
 
 @app.command()
@@ -131,7 +134,7 @@ def plan(
     root: RootOption = None,
 ) -> None:
     """Say which stages would be built, which are cached, and why."""
-    runtime = _settle(root)
+    runtime = runtime_from(root=root)
     from flows.planning import print_memory, print_plan
 
     if memory:
@@ -140,50 +143,9 @@ def plan(
     print_plan(runtime, choose(preset, parse_settings(settings or []), seed, given_by="--set"), until)
 
 
-@app.command()
-def up(
-    prefect_port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Port of the Prefect server.  [default: a free one]", min=1, max=65535)
-    ] = None,
-    mlflow_port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Port of the MLflow server.  [default: a free one]", min=1, max=65535)
-    ] = None,
-    pool: Annotated[
-        list[str] | None, typer.Option("--pool", metavar="POOL", help="Start a worker for this pool as well; repeatable.")
-    ] = None,
-    root: RootOption = None,
-) -> None:
-    """Start Prefect, MLflow and a worker on loopback. Deploys as well; what runs already is left alone."""
-    from flows import servers
-    from flows.doctor import close_abandoned
-
-    runtime = _settle(root)
-    services = servers.up(runtime.root, prefect_port=prefect_port, mlflow_port=mlflow_port, pools=(servers.LOCAL_POOL, *(pool or ())))
-    for line in close_abandoned(runtime.root, services):
-        typer.echo(f"closed: {line}")
-    typer.echo(f"Prefect  {services.prefect_url}\nMLflow   {services.mlflow_url}")
-    typer.echo('point the prefect and mlflow commands at them: eval "$(r1vl env)"')
-
-
-@app.command()
-def down(root: RootOption = None) -> None:
-    """End what `up` started. By recorded process id; runs under way are cancelled first, their trainings save a checkpoint."""
-    from flows import servers
-    from flows.submitting import cancel_going
-
-    runtime = _settle(root)
-    for name in cancel_going(runtime.root):
-        typer.echo(f"cancelled {name}; a rerun goes on from its last checkpoint")
-    ended = servers.down(runtime.root)
-    typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")
-
-
-@app.command()
-def env(root: RootOption = None) -> None:
-    """Print exports that point other tools at the servers. For the prefect and mlflow commands: eval "$(r1vl env)"."""
-    from flows import servers
-
-    typer.echo(servers.exports(_settle(root).root))
+app.command()(serving.up)
+app.command()(serving.down)
+app.command()(serving.env)
 
 
 @app.command()
@@ -197,9 +159,13 @@ def results(
     """Show what the last run of the pipeline came to."""
     from rich.console import Console
 
+    from flows.newer import newer_runs
     from flows.results import print_result, read_result
 
-    result = read_result(_settle(root).root, run_id)
+    root = runtime_from(root=root).root
+    for line in newer_runs(root) if run_id == "last" else ():
+        typer.echo(f"r1vl: {line}", err=True)
+    result = read_result(root, run_id)
     if as_json:
         typer.echo(json.dumps(result.as_plain(), indent=1))
     else:
@@ -223,7 +189,7 @@ def ask(
     root: RootOption = None,
 ) -> None:
     """Have a trained policy answer a question on a picture. The sections of its reasoning are shown apart."""
-    runtime = _settle(root)
+    runtime = runtime_from(root=root)
     from flows.asking import print_answer
 
     print_answer(runtime, question, image, model, prompt)
@@ -255,7 +221,7 @@ def sql(
         raise ValueError("--json and --csv: give one of them")
     from flows.querying import print_answer as answer
 
-    answer(_settle(root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
+    answer(runtime_from(root=root).root, artifact, run_id, query, "json" if as_json else "csv" if as_csv else "table")
 
 
 app.command()(tools.world)
@@ -269,7 +235,7 @@ def doctor(
     root: RootOption = None,
 ) -> None:
     """Find and mend what a crash left. Runs nobody works on any more, broken artifacts, leftover builds, dead servers."""
-    runtime = _settle(root)
+    runtime = runtime_from(root=root)
     from flows.doctor import examine
 
     examined = examine(runtime.root, mend=not look, deep=deep)
@@ -277,10 +243,6 @@ def doctor(
         typer.echo(line)
     if not all(finding.mended for finding in examined.found):
         raise typer.Exit(1)
-
-
-def _settle(root: Path | None) -> Runtime:
-    return runtime_from(root=root)
 
 
 def main() -> None:

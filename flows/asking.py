@@ -28,6 +28,8 @@ def print_answer(runtime: Runtime, question: str, image: Path, model: Path | Non
         raise ValueError(f"--prompt {prompt}: no prompt template has this name; there are {', '.join(prompt_names())}")
     if image.exists() and not (image.is_file() or image.is_dir()):
         raise ValueError(f"picture {image}: a device or a pipe, which may have no end; save the picture as a file")
+    if image.is_dir():
+        raise ValueError(f"picture {image}: a folder; name one picture in it")
     try:
         picture = load_image(image, _MAX_PIXELS)
     except PictureError as error:

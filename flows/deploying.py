@@ -35,6 +35,11 @@ def deploy(api: PrefectApi, deployments: Path, env: Mapping[str, str], log: Path
         raise DidNotStart(f"`prefect deploy` of {deployments} failed; its output: {log}")
 
 
+def names_in(deployments: Path) -> list[str]:
+    """The deployments that a prefect.yaml lists, in its order."""
+    return [str(each["name"]) for each in yaml.safe_load(deployments.read_text())["deployments"]]
+
+
 def pools_named_in(deployments: Path) -> list[str]:
     """The work pools that a prefect.yaml mentions."""
     table = yaml.safe_load(deployments.read_text())

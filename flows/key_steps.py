@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from flows.choosing import choose, parse_settings
+from flows.commands import Commands
 from flows.options import PresetArgument, RootOption, SeedOption, SetOption
 from flows.runtime import runtime_from
 
-app = typer.Typer(name="key-steps", help="Look at key steps, carry them out and in. What a teacher would cost, too.", no_args_is_help=True)
+app = Commands(name="key-steps", help="Look at key steps, carry them out and in. What a teacher would cost, too.")
 
-RunOption = Annotated[str | None, typer.Option("--run", help="The flow run they belong to; last is the last.  [default: made last]")]
+RunOption = Annotated[
+    str | None, typer.Option("--run", metavar="ID", help="The flow run they belong to; last is the last.  [default: made last]")
+]
 
 
 @app.command()
@@ -23,7 +26,7 @@ def show(
     run: RunOption = None,
     root: RootOption = None,
 ) -> None:
-    """Print a question's picture path, reference path and key steps with their forms."""
+    """Print one question's key steps. With their forms, the picture's path and the reference path."""
     from flows.key_steps_shown import print_question
 
     print_question(runtime_from(root=root).root, run, question)
@@ -35,7 +38,7 @@ def stats(
     run: RunOption = None,
     root: RootOption = None,
 ) -> None:
-    """Count them: per source, steps a question, forms a step, what was set aside and why, and what a teacher cost."""
+    """Count them. Per source, steps a question, forms a step, what was set aside and why, and what a teacher cost."""
     from flows.key_steps_shown import count_key_steps, print_counts
 
     counts = count_key_steps(runtime_from(root=root).root, run)
@@ -47,11 +50,11 @@ def stats(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="A new file: JSON lines in the format of R1-VL-10K, with ids.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file: JSON lines in the format of R1-VL-10K, with ids.")],
     run: RunOption = None,
     root: RootOption = None,
 ) -> None:
-    """Write questions with their key steps as JSON lines; `r1vl key-steps import` takes them back."""
+    """Write all as JSON lines. With their questions; `r1vl key-steps import` takes them back."""
     from flows.key_steps_shown import export_questions
 
     typer.echo(f"{file}: {export_questions(runtime_from(root=root).root, run, file)} questions")
@@ -59,12 +62,12 @@ def export(
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="JSON lines in the format of R1-VL-10K, or with id and key_steps.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines in the format of R1-VL-10K, or with id and key_steps.")],
     preset: PresetArgument = "tiny",
     settings: SetOption = None,
     root: RootOption = None,
 ) -> None:
-    """Lay a file's key steps over the curated questions of a preset, by id or by picture and wording, and build the stage.
+    """Build the stage with a file's key steps. They are laid over a preset's curated questions, by id or by picture and wording.
 
     The same as `r1vl run PRESET --until key_steps --set key_steps.laid_over=FILE`, which later runs need too. Every key step is held
     against the question's reference path; questions that the file leaves out keep what they had or are extracted.
@@ -83,12 +86,12 @@ def import_(
 @app.command()
 def estimate(
     preset: PresetArgument,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Questions that are really asked, and paid for once.")] = 20,
+    sample: Annotated[int, typer.Option("--sample", min=1, metavar="N", help="Questions that are really asked, and paid for once.")] = 20,
     settings: SetOption = None,
     seed: SeedOption = None,
     root: RootOption = None,
 ) -> None:
-    """Say what the preset's teacher would cost for all questions, by asking it a sample; their answers are kept for the run itself."""
+    """Say what a teacher would cost. By asking the preset's a sample of the questions; its answers are kept for the run itself."""
     runtime = runtime_from(root=root)
     chosen = choose(preset, parse_settings(settings or []), seed)
     from flows.estimating import print_estimate

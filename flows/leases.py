@@ -41,6 +41,12 @@ def process_of(root: Path, flow_run_id: str) -> psutil.Process | None:
     return find_owner(owner)
 
 
+def leases(root: Path) -> dict[str, float]:
+    """The flow runs that were taken up and not given back, and when, in seconds since 1970; the oldest first."""
+    taken_up = {path.name: path.stat().st_mtime for path in _path(root, "").glob("[!.]*")}
+    return dict(sorted(taken_up.items(), key=lambda lease: lease[1]))
+
+
 def drop_lease(root: Path, flow_run_id: str) -> None:
     """Forget the lease of a process that is gone."""
     _path(root, flow_run_id).unlink(missing_ok=True)

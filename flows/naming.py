@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect.runtime import flow_run
-
 from flows.choosing import choose
 
 _LONGEST = 60
@@ -16,6 +14,8 @@ _LONGEST = 60
 
 def flow_run_name() -> str:
     """The name of the flow run under way; Prefect asks for it when the run begins."""
+    from prefect.runtime import flow_run  # who submits a run names it as well, and needs nothing of Prefect
+
     return run_name(flow_run.parameters)
 
 

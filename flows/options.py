@@ -31,12 +31,12 @@ SeedOption = Annotated[
 UntilOption = Annotated[
     StageName | None,
     typer.Option(
-        "--until", metavar="STAGE", help=f"Bring this stage up to date and stop: {', '.join(STAGES)}.  [default: the whole pipeline]"
+        "--until", metavar="STAGE", help=f"The last stage, with all it stands on: {', '.join(STAGES)}.  [default: the whole pipeline]"
     ),
 ]
 
 RunArgument = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="A run's id or name.  [default: the newest that still goes, else the newest]")
+    str | None, typer.Argument(metavar="RUN", help="A run's id or name.  [default: the newest that still goes, else the newest]")
 ]
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Rebuild the stage named by --until; without it, every stage.")]

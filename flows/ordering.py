@@ -24,6 +24,7 @@ from prefect.utilities.urls import url_for
 from flows.choosing import choose
 from flows.engines import engine_of
 from flows.leases import leased
+from flows.newer import failure_noted
 from flows.placing import run_elsewhere
 from flows.results import WRONG_INPUT, RunResult, StageOutcome, save_result, scores_of
 from flows.runtime import ready_root, runtime_from
@@ -93,6 +94,7 @@ def run_pipeline(stages: Mapping[str, Stage], order: Order) -> State[Any]:
         tracker = Tracker(runtime.root, os.environ.get("MLFLOW_TRACKING_URI"))
         with (
             leased(runtime.root, run_id),
+            failure_noted(runtime.root, f"{flow_run.name} ({run_id})"),
             tracker.start(flow_run.name, tags=prefect_tags(run_id)) as parent,
         ):
             parent.log_params(flat(preset.model_dump(mode="json")))

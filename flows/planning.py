@@ -22,21 +22,25 @@ def print_plan(runtime: Runtime, preset: Preset, until: StageName | None) -> Non
     """Print a row a stage; changes nothing. Raises WrongInputs for files of the user's that a stage would refuse."""
     from tasks.registry import STAGES
 
-    table = Table(title=f"preset {preset.name}, seed {preset.seed}, root {runtime.root}", title_justify="left")
+    rows = plan(until or ALL_STAGES[-1], STAGES, preset, Store(runtime.root))
+    console, table = Console(), Table()
+    console.print(f"preset {preset.name}, seed {preset.seed}, root {runtime.root}", soft_wrap=True, highlight=False, markup=False)
     for name in ("stage", "would be", "because"):
         table.add_column(name, overflow="fold")
-    for row in plan(until or ALL_STAGES[-1], STAGES, preset, Store(runtime.root)):
+    for row in rows:
         table.add_row(row.stage, row.action, row.why)
-    Console().print(table)
+    console.print(table)
 
 
 def print_memory(runtime: Runtime, preset: Preset) -> None:
     """Print the parts of memory, a row each, while a policy is updated and while paths are sampled; changes nothing."""
-    from tasks.memory import plan_memory  # torch comes with it
+    with Console(stderr=True).status("counting the model's weights (loading PyTorch takes most of the time)"):
+        from tasks.memory import plan_memory  # torch comes with it
 
-    found = plan_memory(preset, runtime)
+        found = plan_memory(preset, runtime)
     where = "each GPU" if found.machine.device == "cuda" else "each process" if found.machine.num_processes > 1 else "this process"
-    title = f"preset {preset.name}: GiB of {where}, micro-batches of {found.machine.token_budget} tokens"
+    unit, size = _unit(max(estimate.peak for estimate in found.stages.values()))
+    title = f"preset {preset.name}: {unit} of {where}, micro-batches of {found.machine.token_budget} tokens"
     table = Table(title=title, title_justify="left")
     columns = {"warm-up": found.stages["warmup"].update, "StepGRPO, update": found.stages["stepgrpo"].update}
     columns["StepGRPO, rollout"] = found.stages["stepgrpo"].rollout
@@ -44,17 +48,24 @@ def print_memory(runtime: Runtime, preset: Preset) -> None:
     for name in columns:
         table.add_column(name, justify="right")
     for part in dict.fromkeys(part for parts in columns.values() for part, size in parts.items() if size):
-        table.add_row(part, *(_gib(parts.get(part, 0)) for parts in columns.values()))
+        table.add_row(part, *(_amount(parts.get(part, 0), size) for parts in columns.values()))
     table.add_section()
-    table.add_row("together", *(_gib(sum(parts.values())) for parts in columns.values()))
+    table.add_row("together", *(_amount(sum(parts.values()), size) for parts in columns.values()))
     console = Console()
     console.print(table)
     for stage, estimate in found.stages.items():
-        host = f", {_gib(estimate.host)} GiB of the host's to resume" if estimate.host else ""
-        console.print(f"{stage}: {_gib(estimate.peak)} GiB at most{host}", highlight=False)
+        host = f", {_amount(estimate.host, size)} {unit} of the host's to resume" if estimate.host else ""
+        console.print(f"{stage}: {_amount(estimate.peak, size)} {unit} at most{host}", highlight=False)
     how = " and ".join(found.savings) + " counted" if found.savings else "all weights trained, activations kept"
     console.print(f"With {how}. Libraries come on top. Shapes: {found.source}.", highlight=False)
 
 
-def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f}" if num_bytes >= 2**30 / 10 else f"{num_bytes / 2**30:.3f}" if num_bytes else "–"
+def _unit(most: int) -> tuple[str, int]:
+    """The unit in which all amounts up to `most` bytes are told, and its bytes."""
+    return ("GiB", 2**30) if most >= 2**30 else ("MiB", 2**20)
+
+
+def _amount(num_bytes: int, size: int) -> str:
+    if not num_bytes:
+        return "–"
+    return f"{num_bytes / size:.1f}" if num_bytes >= size / 20 else "< 0.1"

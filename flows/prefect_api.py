@@ -54,13 +54,18 @@ class PrefectApi:
         """The deployment "r1vl/full-pipeline" or the like. Raises ValueError when there is none."""
         found = self._send("GET", f"/deployments/name/{name}", missing_ok=True)
         if found is None:
-            raise ValueError(f"no deployment {name} on {self.url}; deploy with `r1vl up`, list with `prefect deployment ls`")
+            there = ", ".join(str(each["name"]) for each in self._send("POST", "/deployments/filter", {}))
+            raise ValueError(f"no deployment {name} on {self.url}; {f'there are {there}' if there else 'deploy with `r1vl up`'}")
         return dict(found)
 
-    def submit(self, deployment_id: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Schedule a flow run of a deployment, now. Raises ValueError when the parameters do not fit the flow's schema."""
+    def submit(self, deployment_id: str, parameters: dict[str, Any], name: str | None = None) -> dict[str, Any]:
+        """Schedule a flow run of a deployment, now, by this name or one of Prefect's.
+
+        Raises ValueError when the parameters do not fit the flow's schema.
+        """
         # the key makes a second sending of the same request harmless
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "idempotency_key": uuid.uuid4().hex}
+        body |= {} if name is None else {"name": name}
         return dict(self._send("POST", f"/deployments/{deployment_id}/create_flow_run", body))
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:
@@ -85,9 +90,9 @@ class PrefectApi:
         """The name of a flow."""
         return str(self._send("GET", f"/flows/{flow_id}")["name"])
 
-    def task_runs(self, flow_run_id: str) -> list[dict[str, Any]]:
-        """The task runs of a flow run."""
-        return list(self._send("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}}))
+    def task_runs(self, *flow_run_ids: str) -> list[dict[str, Any]]:
+        """The task runs of these flow runs."""
+        return list(self._send("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": list(flow_run_ids)}}}))
 
     def children(self, flow_run_id: str) -> list[dict[str, Any]]:
         """The flow runs that a flow run started on other deployments."""
@@ -97,9 +102,10 @@ class PrefectApi:
         """The artifacts of these flow runs."""
         return list(self._send("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": list(flow_run_ids)}}}))
 
-    def logs(self, flow_run_id: str, limit: int = 200) -> list[dict[str, Any]]:
-        """The last `limit` log rows of a flow run, oldest first."""
-        body = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "sort": "TIMESTAMP_DESC", "limit": limit}
+    def logs(self, *flow_run_ids: str, level: int = 0, limit: int = 200) -> list[dict[str, Any]]:
+        """The last `limit` log rows of these flow runs from a level of `logging` on, oldest first."""
+        wanted = {"flow_run_id": {"any_": list(flow_run_ids)}, "level": {"ge_": level}}
+        body = {"logs": wanted, "sort": "TIMESTAMP_DESC", "limit": limit}
         return list(reversed(self._send("POST", "/logs/filter", body)))
 
     def set_state(self, flow_run_id: str, state_type: str, message: str, name: str | None = None) -> None:

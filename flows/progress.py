@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from tasks.launch import WARNING
+
 SHOWN = ("reward", "step_rar", "step_rvr", "accuracy", "loss", "kl", "cost")
 """Metrics worth a place on the progress line, by name, in this order; the first three that a stage reports."""
 
@@ -80,7 +82,7 @@ class Progress:
 
 
 class ForwardedLog:
-    """Writes every line to `path`; passes at most `lines_a_second` of them on to `logger` and says how many it kept back.
+    """Writes every line to `path`; passes on to `logger` every warning and at most `lines_a_second` others, and says how many it kept back.
 
     A context manager; lines are cut at 2000 characters on their way to the logger (Prefect drops records over 1 MB whole).
     """
@@ -93,6 +95,8 @@ class ForwardedLog:
         self._last = time.monotonic()
         self._kept_back = 0
         self._file: TextIO | None = None
+        self.has_warned = False
+        """Whether a warning was among the lines."""
 
     def __enter__(self) -> ForwardedLog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +117,10 @@ class ForwardedLog:
     def __call__(self, line: str) -> None:
         """One line of the stage's output."""
         self.keep(line)
+        if line.startswith(WARNING):
+            self.has_warned = True
+            self._logger.warning("%s", line.removeprefix(WARNING)[:2000])
+            return
         now = time.monotonic()
         self._allowance = min(20.0, self._allowance + (now - self._last) * self._rate)
         self._last = now

@@ -90,7 +90,8 @@ def read_result(root: Path, run_id: str = "last") -> RunResult:
         if not known:
             raise ValueError(f"no run has a result under {root}; run the pipeline first: `r1vl run tiny` or `make run`") from None
         if run_id == "last":
-            raise ValueError(f"no run of the whole pipeline under {root}; of those up to a stage, the newest is {known[0]}") from None
+            newest = f"of those up to a stage, the newest is {known[0]}: `r1vl results --run {known[0]}`"
+            raise ValueError(f"no run of the whole pipeline under {root}; {newest}") from None
         raise ValueError(f"--run {run_id}: no run of this id under {root}; the newest are {', '.join(known[:3])}, or last") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no result of ours ({error}); run the pipeline again") from None

@@ -22,7 +22,7 @@ HOME = Path(__file__).resolve().parents[1]
 def runtime_from(environment: Mapping[str, str] = os.environ, root: Path | None = None) -> Runtime:
     """The runtime that the variables R1VL_<FIELD> describe, with `root` over R1VL_ROOT; the root made absolute.
 
-    Raises ValueError naming the variable.
+    Raises ValueError naming the variable, or the root where it is a file.
 
     >>> runtime_from({"R1VL_NUM_PROCESSES": "4", "R1VL_ROOT": "/r"}).num_processes
     4
@@ -35,7 +35,15 @@ def runtime_from(environment: Mapping[str, str] = os.environ, root: Path | None 
     except ValidationError as error:
         lines = [f"{_variables()[str(each['loc'][0])]}={each['input']:.80}: {explain(each)}" for each in error.errors()]
         raise ValueError("; ".join(lines)) from None
-    return runtime.model_copy(update={"root": runtime.root.expanduser().resolve()})
+    return runtime.model_copy(update={"root": _folder(runtime.root.expanduser().resolve())})
+
+
+def _folder(root: Path) -> Path:
+    """The root itself. Raises ValueError where it cannot become a folder, because a file is in its place or in its way."""
+    there = next(path for path in (root, *root.parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"the root {root}: {there} is a file, not a folder; give another with --root or R1VL_ROOT")
+    return root
 
 
 def _variables() -> dict[str, str]:
@@ -44,8 +52,6 @@ def _variables() -> dict[str, str]:
 
 def ready_root(root: Path) -> Path:
     """Make the folder all state lives in, and see that it can be written. Raises ValueError naming it and the cure."""
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"the root {root} is a file, not a folder; give another with --root or R1VL_ROOT")
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".write-{os.getpid()}"

@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.logging.handlers import APILogHandler
 
 from flows.progress import ForwardedLog, Progress, artifact_key
 from tasks.stages import StageEvent
@@ -40,6 +41,8 @@ class Show:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._log.__exit__(kind, error, trace)
+        if self._log.has_warned:
+            APILogHandler().flush()  # whoever follows the run stops reading when its last stage is over
 
     def __call__(self, event: StageEvent) -> None:
         """One event of the stage."""

@@ -16,6 +16,7 @@ from flows import servers
 from flows.deploying import DEPLOYMENTS
 from flows.doctor import close_abandoned
 from flows.leases import is_worked_on, process_of
+from flows.naming import run_name
 from flows.prefect_api import TERMINAL, PrefectApi, Unreachable
 from flows.results import WRONG_INPUT, print_result, read_result
 from flows.runtime import runtime_from
@@ -60,8 +61,9 @@ def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]
     named = deployment if "/" in deployment else f"{FLOW}/{deployment.replace('_', '-')}"
     found = desk.api.deployment(named)
     # Prefect replaces no default by itself here: what is given is laid over the deployment's own parameters
-    run = desk.api.submit(found["id"], {**found["parameters"], **parameters})
-    desk.say(f"{FLOW}/{found['name']} → {desk.page(run['id'])}")
+    parameters = {**found["parameters"], **parameters}
+    run = desk.api.submit(found["id"], parameters, run_name(parameters) if "preset" in parameters else None)
+    desk.say(f"{FLOW}/{found['name']}, {run['name']} → {desk.page(run['id'])}")
     try:
         view = follow(desk.api, run["id"], console)
     except KeyboardInterrupt:

@@ -189,12 +189,14 @@ def world(
 
 
 def tiny_base(
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", file_okay=False, help="Folder for the checkpoint.")],
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Decides the initial weights and the data.")] = 0,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.  [default: what the bundled one took]")
     ] = None,
-    work_dir: Annotated[Path | None, typer.Option("--work-dir", metavar="FOLDER", help="Folder for checkpoints to resume from.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option("--work-dir", metavar="FOLDER", file_okay=False, help="Folder for checkpoints to resume from.")
+    ] = None,
 ) -> None:
     """Train the tiny base model that the tiny preset starts from."""
     from flows.progress import Progress

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, Group
@@ -49,6 +50,8 @@ class RunView:
     message: str
     stages: tuple[StageView, ...]
     seconds: float = 0.0
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    """What its stages warned of, by the log row's id."""
 
     @property
     def is_over(self) -> bool:
@@ -62,11 +65,15 @@ def look(api: PrefectApi, flow_run_id: str) -> RunView:
     children = [child["id"] for child in api.children(flow_run_id)]
     artifacts = {each["key"]: each for each in api.artifacts(flow_run_id, *children) if each["type"] == "progress"}
     # Prefect shows each run on another deployment as a task run too, named flow/deployment; the stage stands there already
-    tasks = [task for task in api.task_runs(flow_run_id) if "/" not in task["name"] and task.get("start_time")]
-    tasks.sort(key=lambda task: task["start_time"])
+    everywhere = [task for task in api.task_runs(flow_run_id, *children) if "/" not in task["name"] and task.get("start_time")]
+    tasks = sorted((task for task in everywhere if task["flow_run_id"] == flow_run_id), key=lambda task: task["start_time"])
     state = run.get("state") or {}
     stages = tuple(_stage(task, artifacts) for task in tasks)
-    return RunView(state.get("type", "PENDING"), state.get("message") or "", stages, _seconds(run))
+    named = {task["id"]: task["name"] for task in everywhere}
+    # the logs last: a stage that is over has sent its own before
+    warned = [row for row in api.logs(flow_run_id, *children, level=logging.WARNING) if row["level"] < logging.ERROR]
+    warnings = {row["id"]: f"{named[row['task_run_id']]}: warning: {row['message']}" for row in warned if row["task_run_id"] in named}
+    return RunView(state.get("type", "PENDING"), state.get("message") or "", stages, _seconds(run), warnings)
 
 
 def _seconds(run: dict[str, Any]) -> float:
@@ -80,13 +87,24 @@ def _stage(task: dict[str, Any], artifacts: dict[str, dict[str, Any]]) -> StageV
 
 
 def follow(api: PrefectApi, flow_run_id: str, console: Console) -> RunView:
-    """Show the run until it is over: a live table on a terminal, a line a change elsewhere."""
+    """Show the run until it is over: a live table on a terminal, a line a change elsewhere; a line a warning on both."""
     if not console.is_terminal:
-        return _print_changes(_views(api, flow_run_id), console)
+        return _print_changes(_warning(_views(api, flow_run_id), console), console)
     with Live(console=console, refresh_per_second=4, transient=False) as live:
-        for view in _views(api, flow_run_id):
+        for view in _warning(_views(api, flow_run_id), console):
             live.update(_draw(view))
     return view
+
+
+def _warning(views: Iterator[RunView], console: Console) -> Iterator[RunView]:
+    """The same views; what they newly warn of is printed."""
+    told: set[str] = set()
+    for view in views:
+        for row, line in view.warnings.items():
+            if row not in told:
+                told.add(row)
+                console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        yield view
 
 
 def _views(api: PrefectApi, flow_run_id: str) -> Iterator[RunView]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from r1vl_core.config import Preset, Source
 from r1vl_core.data import curate, database
-from r1vl_core.data.readers import read_records
+from r1vl_core.data.readers import check_end, read_records
 from r1vl_core.data.set_aside import Lots
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
 from r1vl_core.records import Question, Rejected, asked
@@ -172,9 +172,9 @@ def looks(preset: Preset) -> Iterator[Callable[[], object]]:
 
 
 def _find_a_question(source: Source, preset: Preset) -> None:
-    """Read on to the first record that becomes a question, of whatever length: where all is well, that is one record.
+    """Read on to the first record that becomes a question, of whatever length (where all is well, that is one), and look at the end.
 
-    Raises ValueError naming the first reject when none does, as building would when it had read them all.
+    Raises ValueError naming the first reject when none does, as building would when it had read them all, and for a file cut off.
     """
     checks = curate.Checks(preset.curate, {source.name: source.images}, lambda *_: 0, lambda _: 0)
     first: Rejected | None = None
@@ -183,6 +183,7 @@ def _find_a_question(source: Source, preset: Preset) -> None:
         num_read += 1
         (outcome,) = curate.judge([record], checks)
         if not isinstance(outcome, Rejected):
+            check_end(source)
             return
         first = first or outcome
     raise ValueError(f"source {source.name}: none of {num_read} records becomes a question; {_told(first, [source])}")

@@ -27,7 +27,10 @@ _CREATE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stat TEXT 
 
 
 class DigestCache:
-    """Digests by path, good while size, time stamps and inode of the file stay. Only a cache: it may be deleted, or fail."""
+    """Digests by path, good while size, time stamps and inode of the file stay. Only a cache: it may be deleted, or fail.
+
+    Where the folder it belongs into is not there, nothing is remembered: who only looks at a root does not make one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,6 +78,8 @@ class DigestCache:
         return digest
 
     def _recall(self, paths: Iterable[Path]) -> dict[str, tuple[str, str]]:
+        if not self.path.parent.is_dir():
+            return {}
         try:
             with closing(self._open()) as database:
                 rows = (
@@ -88,7 +93,7 @@ class DigestCache:
             return {}
 
     def _remember(self, fresh: Mapping[str, tuple[str, str]]) -> None:
-        if not fresh:
+        if not fresh or not self.path.parent.is_dir():
             return
         try:
             with closing(self._open()) as database, database:
@@ -99,7 +104,6 @@ class DigestCache:
             _log.warning("digest cache %s: %s; the digests are not remembered", self.path, error)
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self.path, timeout=30)
         database.execute(_CREATE)
         return database

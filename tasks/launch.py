@@ -28,13 +28,27 @@ GRACE_S = 12.0
 MISTAKE = "error: "
 """Begins the one line in which the child says what the user got wrong."""
 
+WARNING = "warning: "
+"""Begins a log line that whoever follows a run must hear, however much else is said."""
+
 _REPORT = '{"report": '
-_TAIL_LINES = 80
+_KEPT_LINES = 400
+_TAIL_LINES = 40
 _ANY_PORT = ["--main_process_port", "0"]
 """Without it accelerate listens on port 29500, and the second training on a machine ends at once."""
 _KILLED = 128 + signal.SIGKILL
-_LAUNCHER_SAW_A_KILL = re.compile(r"Root Cause.*?rank +: (\d+) .*?exitcode +: -9 |died with <Signals\.SIGKILL: 9>", re.DOTALL)
+_TORCHRUN_SAW_A_KILL = re.compile(r"rank +: (\d+) .*\s+exitcode +: -9 \(pid: (\d+)\)")
+_TORCHRUN_KILLED = "Unable to shutdown process {pid} via"
+_ACCELERATE_SAW_A_KILL = "died with <Signals.SIGKILL: 9>"
 """How torchrun (and accelerate, which calls it) and accelerate alone tell of a trainer that was killed: both exit with 1 then."""
+
+_LAUNCHERS_TRACEBACK = re.compile(
+    r'^Traceback \(most recent call last\):\n(?: .*\n)*? +File ".*/(?:accelerate/commands/|torch/distributed/(?:run|launcher/api)\.py).*\n'
+    r"(?: .*\n)*\S.*\n",
+    re.MULTILINE,
+)
+_LAUNCHERS_LOG = re.compile(r"^[IWE]\d{4} [\d:.]+ \d+ \S*torch/distributed/.*\n", re.MULTILINE)
+_TORCHRUNS_SUMMARY = re.compile(r"^=+\n.* FAILED\n-+\n(?:.*\n)*?=+\n", re.MULTILINE)
 
 
 class StageFailed(RuntimeError):
@@ -49,7 +63,7 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     """Run `tasks.trainer` on `order`, passing its reports and log lines on. Raises StageFailed, StageStopped, or ValueError."""
     path = job.work / "order.json"
     path.write_text(json.dumps(order, indent=1), encoding="utf-8")
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    tail: deque[str] = deque(maxlen=_KEPT_LINES)
     mistakes: list[str] = []
 
     def on_line(line: str) -> None:
@@ -70,10 +84,29 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
         raise StageStopped(f"{job.recipe.stage}: stopped when asked to; a rerun goes on from its last checkpoint")
     if mistakes:  # launchers turn every exit status into 1, so the line says what the status cannot
         raise ValueError(mistakes[0])
-    seen = _LAUNCHER_SAW_A_KILL.search("\n".join(tail))
-    if seen or status == _KILLED:
-        raise StageFailed(_killed(job.recipe.stage, seen.group(1) if seen else None))
-    raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n" + "\n".join(tail))
+    said = "\n".join(tail)
+    rank = killed_rank(said)
+    if rank is not None or _ACCELERATE_SAW_A_KILL in said or status == _KILLED:
+        raise StageFailed(_killed(job.recipe.stage, rank))
+    last = "\n".join(words_of_the_trainer(said).splitlines()[-_TAIL_LINES:])
+    raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n{last}")
+
+
+def killed_rank(said: str) -> str | None:
+    """The first rank that torchrun says was killed, by somebody other than torchrun, which does it to those that do not end in time."""
+    killed = (found.groups() for found in _TORCHRUN_SAW_A_KILL.finditer(said))
+    return next((rank for rank, pid in killed if _TORCHRUN_KILLED.format(pid=pid) not in said), None)
+
+
+def words_of_the_trainer(said: str) -> str:
+    """A failed child's output less what its launcher adds: the launcher's own log and traceback, and torchrun's summary.
+
+    All of it where the trainer ended without a traceback of its own: after a segmentation fault only the launcher has anything to say.
+    """
+    own = f"{said}\n"
+    for launchers in (_LAUNCHERS_TRACEBACK, _LAUNCHERS_LOG, _TORCHRUNS_SUMMARY):
+        own = launchers.sub("", own)
+    return own if "Traceback (most recent call last)" in own else said
 
 
 def _killed(stage: str, rank: str | None) -> str:

@@ -63,6 +63,18 @@ def locked_if_free(path: Path) -> Iterator[bool]:
         _release(descriptor)
 
 
+def holder_of(path: Path) -> str | None:
+    """Who holds the lock `path` and since when, as `locked` tells it; None when nobody does. Makes no file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _take(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB) else _holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

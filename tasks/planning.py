@@ -15,14 +15,14 @@ from tasks.store import Artifact, Store
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What would happen to one stage, and why.
+    """What would be done about one stage, and why.
 
-    >>> PlanRow("stepgrpo", "build", "settings.alpha: 0.1 -> 0.2").action
-    'build'
+    >>> PlanRow("stepgrpo", "built", "settings.alpha: 0.1 -> 0.2").action
+    'built'
     """
 
     stage: str
-    action: Literal["cached", "build", "build unless its inputs come out the same"]
+    action: Literal["cached", "built", "built unless its inputs come out the same", "waited for"]
     why: str
 
 
@@ -77,7 +77,7 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
 
 def ready(name: str, stages: Mapping[str, Stage], preset: Preset, store: Store) -> tuple[Recipe, dict[str, Artifact]]:
     """The recipe of a stage and the artifacts it would read. Raises ValueError naming the first of them that is not built."""
-    cache = DigestCache(store.root / "digests.sqlite")
+    cache = DigestCache(store.root / DIGESTS)
     found: dict[str, Artifact] = {}
     for stage in in_order(stages, name, preset):
         inputs = inputs_of(stage, stages, preset)
@@ -101,13 +101,16 @@ def _expected_digest(recipe: Recipe, store: Store) -> str:
 
 
 def _row(stage: str, recipe: Recipe, found: Artifact | None, uncertain: list[str], store: Store, forced: bool) -> PlanRow:
+    builder = store.builder_of(recipe)
+    if builder is not None:
+        return PlanRow(stage, "waited for", f"{builder} is building it")
     if forced:
-        return PlanRow(stage, "build", "asked for by force")
+        return PlanRow(stage, "built", "asked for by force")
     if found is not None and not uncertain:
         return PlanRow(stage, "cached", f"made {str(found.made['created'])[:19]} in {found.made['seconds']:.0f} s")
     if found is not None:
-        return PlanRow(stage, "build unless its inputs come out the same", f"{', '.join(uncertain)} would be built")
-    return PlanRow(stage, "build", _why(stage, recipe, uncertain, store))
+        return PlanRow(stage, "built unless its inputs come out the same", f"{', '.join(uncertain)} would be built")
+    return PlanRow(stage, "built", _why(stage, recipe, uncertain, store))
 
 
 def _why(stage: str, recipe: Recipe, uncertain: list[str], store: Store) -> str:

@@ -31,8 +31,8 @@ class Build:
     """What a stage builds from: settings, input artifacts by stage, and where to put things.
 
     `out` is the empty folder that becomes the artifact; `work` is scratch that outlives a killed build of the same recipe, for
-    checkpoints to resume from. `log` takes a line for people, `on_report` the state of a training loop.
-    `root` is where the store lies, and caches with it. Work cut into shards goes through the `engine`:
+    checkpoints to resume from. `log` takes a line for people (`tasks.launch.WARNING` begins one that must be heard), `on_report` the state
+    of a training loop. `root` is where the store lies, and caches with it. Work cut into shards goes through the `engine`:
     `with job.engine(job.runtime) as map_shards`.
     """
 

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from tasks.files import BrokenArtifact, FileRecord, check_files, describe_files, digest_of, flush, flush_tree, write_atomically
-from tasks.locks import locked
+from tasks.locks import holder_of, locked
 from tasks.provenance import commit, library_versions
 from tasks.recipe import Recipe
 
@@ -136,6 +136,11 @@ class Store:
                 shutil.rmtree(building, ignore_errors=True)
             shutil.rmtree(self._work_path(recipe), ignore_errors=True)
             return self.read(recipe.key, "size")
+
+    def builder_of(self, recipe: Recipe) -> str | None:
+        """Who is building `recipe` now and since when ("process 4711, since 2026-05-31 14:05:09,"); None when nobody is."""
+        with _Clearly(self.root):
+            return holder_of(self.lock_path(recipe.key))
 
     def work_dir(self, recipe: Recipe) -> Path:
         """Scratch of this recipe that outlives a killed builder; emptied when the artifact stands."""

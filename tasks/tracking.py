@@ -30,6 +30,8 @@ _ENVIRONMENT = {
 }
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 """Answers that would be the same tomorrow."""
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's pages show the experiment as training runs; else they begin with chats and traces, of which there are none."""
 
 
 class Tracker:
@@ -61,6 +63,15 @@ class Tracker:
             return None
         try:
             return f"{self.uri}/#/experiments/{self._client.experiment_id()}/runs/{run_id}"
+        except Unreachable:
+            return None
+
+    def experiment_url(self) -> str | None:
+        """Where a person looks at all runs, as a table; None for a database without a server, and where it does not answer."""
+        if self.uri is None or not self.uri.startswith("http"):
+            return None
+        try:
+            return f"{self.uri}/#/experiments/{self._client.experiment_id()}/runs?workflowType=machine_learning"
         except Unreachable:
             return None
 
@@ -130,7 +141,7 @@ class _Client:
             with _speaking():
                 client = self._connect()
                 found = client.get_experiment_by_name(self.experiment)
-                self._experiment_id = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts())
+                self._experiment_id = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts(), _KIND)
         return self._experiment_id
 
     def running(self) -> Iterator[tuple[str, str | None]]:

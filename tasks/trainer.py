@@ -31,7 +31,7 @@ from r1vl_core.records import Question, asked
 from r1vl_core.training.export import export
 from r1vl_core.training.memory import token_budget
 from r1vl_core.training.processes import any_process, leave
-from tasks.launch import MISTAKE
+from tasks.launch import MISTAKE, WARNING
 from tasks.supervise import ASKED
 
 ORDERS: dict[str, str] = {name: f"tasks.{name}" for name in ("warmup", "difficulty", "stepgrpo", "evaluate", "benchmark_answers")}
@@ -113,10 +113,26 @@ class Work:
         return policy.encode(question.id, asked(question.text, question.choices), image)
 
 
+class _Marked(logging.Formatter):
+    """Says what a warning of ours is; those of libraries concern developers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        is_ours = record.name.partition(".")[0] in ("r1vl_core", "tasks")
+        return (WARNING if is_ours and record.levelno >= logging.WARNING else "") + super().format(record)
+
+
+def log_to_stdout() -> None:
+    """Say on the standard output, which the pipeline reads, what is logged from now on; warnings of ours begin with `WARNING`."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Marked("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 @record  # torchrun's summary then holds the error of the process that failed first, whatever the others say while they go down with it
 def main(arguments: list[str]) -> int:
     """Carry out the order in the named file; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to_stdout()
     order = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     try:
         work = Work(order)

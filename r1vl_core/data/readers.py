@@ -54,6 +54,21 @@ def check_source(source: Source) -> None:
         tables.check_table(path, kind)
 
 
+def check_end(source: Source) -> None:
+    """Raises ValueError for a text that was cut off on its way here; in its records, all that it lacks looks like one broken record."""
+    path, kind = tables.file_of(source), format_of(source)
+    if kind == "parquet" or kind == "duckdb":  # these say so themselves
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _HEAD_BYTES))
+        tail = file.read()
+    where, cure = f"source {source.name}: {path} does not end with", "fetch the whole file again, or take its broken end away"
+    if kind == "json" and not tail.rstrip().endswith(b"]"):
+        raise ValueError(f"{where} the ] of its array: it was cut off, or something else follows; {cure}")
+    if kind == "jsonl" and not tail.endswith(b"\n") and not tail.endswith(b"}"):
+        raise ValueError(f"{where} a whole record: it was cut off; {cure}")
+
+
 def format_of(source: Source) -> Literal["json", "jsonl", "parquet", "duckdb"]:
     """What a source's file is: what the source says, or by its name and, for any other name, its first bytes. Raises ValueError."""
     path = tables.file_of(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -15,8 +16,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.__main__ import app
+from flows.leases import leased
+from flows.newer import failure_noted
+from flows.results import RunResult, save_result
 from r1vl_core.policy.bundled import bundled_checkpoint
+from tasks.owner import this_process
 from tasks.recipe import Recipe
 from tasks.store import Store
 from tests.flows.command import r1vl
@@ -70,8 +74,11 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
         (["submit", "--preset", "./none.toml"], "none.toml: no such file"),
         (["results", "--run", "xyz"], "run the pipeline first"),
         (["doctor", "--look"], "there is nothing at "),
+        (["ask", "--image", ".", "how many?"], "picture .: a folder; name one picture in it"),
         (["world", "--out", f"{__file__}/world"], f"world folder {__file__}/world: cannot be made: "),
         (["world"], "Missing option '--out'"),
+        (["tiny-base", "--out", __file__], f"'{__file__}' is a file; see `r1vl tiny-base --help`"),
+        (["key-steps"], "Missing command; see `r1vl key-steps --help`"),
         (["reward", "--questions", "-", "--responses", "-"], "there is one standard input"),
         (["audit-rewards", "--questions", "-", "--responses", "-"], "there is one standard input"),
         (["watch"], "start it with `r1vl up`"),
@@ -98,11 +105,16 @@ def test_a_mistake_is_said_in_one_line_with_status_2(arguments: list[str], messa
     assert done.stderr.count("\n") == 1
 
 
-def test_every_option_says_what_it_takes_in_a_reader_s_words(tmp_path: Path) -> None:
-    for command in app.registered_commands:
-        name = command.name or command.callback.__name__.replace("_", "-")  # type: ignore[union-attr]
-        text = r1vl(name, "--help", root=tmp_path).stdout
-        assert re.findall(r"--\S+ <.*?>", text) == []
+@pytest.mark.parametrize("group", [[], ["key-steps"]])
+def test_help_is_in_a_reader_s_words(group: list[str], tmp_path: Path) -> None:
+    """Options say what they take, usage lines are as in a manual, and what stands in a list of commands is whole."""
+    listing = r1vl(*group, "--help", root=tmp_path, COLUMNS="80").stdout
+    assert "..." not in listing.replace("[ARGS]...", "")
+    names = re.findall(r"^  ([a-z-]+)  ", listing.partition("Commands:")[2], flags=re.MULTILINE)
+    assert len(names) > 4
+    for name in names:
+        text = r1vl(*group, name, "--help", root=tmp_path).stdout
+        assert re.findall(r"--\S+ <.*?>|{[A-Z]+}|\[\[", text) == []
 
 
 def test_a_disk_that_gives_out_is_told_with_the_folder_that_was_given(tmp_path: Path) -> None:
@@ -176,6 +188,9 @@ def test_memory_is_planned_offline_and_said_where_the_shapes_are_from(preset: st
     assert stages in done.stdout
     assert ("is not at hand: shapes kept in" in " ".join(done.stdout.split())) == (preset != "tiny")
     assert not list(tmp_path.rglob("*.safetensors"))
+    amounts = re.findall(r"│ +([\d.]+) ", done.stdout)
+    assert len(amounts) > 15
+    assert all(re.fullmatch(r"\d+\.\d", amount) for amount in amounts)
 
 
 def test_what_takes_memory_off_is_counted_and_named(tmp_path: Path) -> None:
@@ -205,11 +220,42 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert "R1VL_NUM_PROCESSES" in done.stderr
 
 
-def test_a_root_that_is_no_folder_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["up", "plan", "doctor", "results"])
+@pytest.mark.parametrize("below", ["", "root"])
+def test_a_root_that_is_no_folder_is_named(command: str, below: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = r1vl("up", root=tmp_path / "file")
+    done = r1vl(command, root=tmp_path / "file" / below)
     assert done.returncode == 2
-    assert "is a file, not a folder; give another with --root" in done.stderr
+    assert done.stderr.endswith(f"{tmp_path / 'file'} is a file, not a folder; give another with --root or R1VL_ROOT\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["plan", "plan --memory", "results", "sql", "watch", "cancel", "env", "down", "doctor", "key-steps stats", "audit-rewards"]
+)
+def test_who_only_looks_leaves_nothing_behind(command: str, tmp_path: Path) -> None:
+    done = r1vl(*command.split(), root=tmp_path / "root", HF_HUB_OFFLINE="1")
+    assert done.returncode in (0, 2), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_say_what_came_after_them(tmp_path: Path) -> None:
+    save_result(tmp_path, RunResult("one", "tiny", 0, "COMPLETED", {}), is_last=True)
+    assert r1vl("results", root=tmp_path).stderr == ""
+    later = tmp_path / "runs" / "last.json"
+    os.utime(later, (1, 1))
+    with pytest.raises(OSError, match="torn"), failure_noted(tmp_path, "tiny seed 0 (two)"):
+        raise OSError("a cable is torn; its last lines:\nTraceback")
+    with leased(tmp_path, "three"):
+        done = r1vl("results", "--json", root=tmp_path)
+    assert done.stderr.splitlines() == [
+        "r1vl: a newer run has no result: tiny seed 0 (two) failed: a cable is torn",
+        "r1vl: a newer run is under way: `r1vl watch three`",
+    ]
+    assert json.loads(done.stdout)["run_id"] == "one"
+    assert r1vl("results", "--run", "one", root=tmp_path).stderr == ""
+    (tmp_path / "runs" / "leases" / "four").write_text(f"{this_process()}0")
+    assert "r1vl: a newer run (four) was killed; `r1vl doctor` closes it\n" in r1vl("results", root=tmp_path).stderr
 
 
 def test_down_without_servers_is_no_error(tmp_path: Path) -> None:

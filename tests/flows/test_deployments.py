@@ -9,7 +9,7 @@ import yaml
 from prefect.utilities.callables import parameter_schema
 
 from flows.choosing import preset_names
-from flows.deploying import DEPLOYMENTS, pools_named_in
+from flows.deploying import DEPLOYMENTS, names_in, pools_named_in
 from flows.pipeline import r1vl
 from flows.servers import LOCAL_POOL
 from r1vl_core.config import STAGES
@@ -19,7 +19,7 @@ BY_NAME = {deployment["name"]: deployment for deployment in TABLE["deployments"]
 
 
 def test_there_is_a_deployment_for_the_pipeline_and_for_every_stage() -> None:
-    assert list(BY_NAME) == ["full-pipeline", *(stage.replace("_", "-") for stage in STAGES)]
+    assert names_in(DEPLOYMENTS) == list(BY_NAME) == ["full-pipeline", *(stage.replace("_", "-") for stage in STAGES)]
     assert "until" not in BY_NAME["full-pipeline"]["parameters"]
     assert [BY_NAME[stage.replace("_", "-")]["parameters"]["until"] for stage in STAGES] == list(STAGES)
     assert pools_named_in(DEPLOYMENTS) == [LOCAL_POOL]

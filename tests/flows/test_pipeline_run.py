@@ -19,6 +19,7 @@ import yaml
 from flows import servers
 from flows.deploying import DEPLOYMENTS
 from flows.doctor import examine
+from flows.naming import run_name
 from flows.prefect_api import TERMINAL, PrefectApi
 from flows.processes import find
 from flows.results import read_result
@@ -36,9 +37,10 @@ class Site:
     services: servers.Services
     api: PrefectApi
 
-    def submit(self, deployment: str, **parameters: Any) -> str:
+    def submit(self, deployment: str, **given: Any) -> str:
         found = self.api.deployment(f"r1vl/{deployment}")
-        return str(self.api.submit(found["id"], {**found["parameters"], **parameters})["id"])
+        parameters = {**found["parameters"], **given}
+        return str(self.api.submit(found["id"], parameters, run_name(parameters))["id"])
 
     def finished(self, run_id: str) -> dict[str, Any]:
         """The run once it is over, with the states of its tasks, which the server learns of a moment later."""
@@ -87,7 +89,16 @@ def test_everything_is_built_once_and_reused_after(site: Site, capsys: pytest.Ca
     assert second.run_id != first.run_id
     assert site.finished(second.run_id)["message"] == "everything was up to date"
     assert site.states(second.run_id) == dict.fromkeys(STAGES, "Cached")
-    for shown in ("warmup: Cached", "50.0 %", "0.800", "cached", second.run_id, site.services.mlflow_url, "report.html"):
+    for shown in (
+        "r1vl/full-pipeline, r1vl-2b seed 0 → ",
+        "warmup: Cached",
+        "50.0 %",
+        "0.800",
+        "cached",
+        second.run_id,
+        site.services.mlflow_url,
+        "report.html",
+    ):
         assert shown in told
 
     links = {each["key"]: each["data"] for each in site.api.artifacts(second.run_id)}
@@ -106,6 +117,8 @@ def test_a_stage_deployment_rebuilds_its_own_stage_when_forced(site: Site) -> No
 
 
 def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=r"no deployment r1vl/nope on .*; there are curate, "):
+        submit_and_follow(site.root, "nope", {}, site.deployments)
     with pytest.raises(ValueError, match="until"):
         site.submit("full-pipeline", until="nope")
     too_large = site.submit("warmup", overrides={"warmup.learning_rate": 2})
@@ -200,7 +213,13 @@ def test_a_run_that_waits_for_another_ones_stage_says_for_whom_and_is_followed_a
     assert f"cancelling r1vl-2b seed 0: until warmup, warmup.num_epochs=400 ({second}) …\n" in told
     assert site.states(third)["warmup"] == "Cached"
     stage = read_result(site.root, first).stages["warmup"]
-    for shown in ("warmup: Running · step ", "warmup: Cached", stage.digest[:12], f"/runs/flow-run/{third}"):
+    for shown in (
+        "warmup: Running · step ",
+        "warmup: warning: counting teaches nothing\n",
+        "warmup: Cached",
+        stage.digest[:12],
+        f"/runs/flow-run/{third}",
+    ):
         assert shown in told
     with pytest.raises(ValueError, match="is over: Completed; nothing to cancel"):
         cancel(site.root, None)

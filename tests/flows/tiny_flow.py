@@ -15,7 +15,7 @@ from flows.naming import flow_run_name
 from flows.ordering import Order, run_pipeline
 from r1vl_core.config import Preset, StageName
 from tasks.inputs import Inputs
-from tasks.launch import StageStopped, read_report
+from tasks.launch import WARNING, StageStopped, read_report
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.supervise import ASKED, run_supervised
@@ -44,6 +44,7 @@ def _train(job: Build) -> Mapping[str, Any]:
     """Count in a child process: as many steps as warm-up has epochs, a tenth of a second each, resuming from its last count."""
     if job.preset.warmup.learning_rate > 1:
         raise ValueError(f"learning rate {job.preset.warmup.learning_rate}: too large; use one below 1")
+    job.log(f"{WARNING}counting teaches nothing")
     count = job.work / "count"
 
     def on_line(line: str) -> None:

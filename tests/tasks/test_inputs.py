@@ -14,6 +14,7 @@ from tasks.inputs import DigestCache, Inputs
 
 @pytest.fixture
 def cache(tmp_path: Path) -> DigestCache:
+    (tmp_path / "root").mkdir()
     return DigestCache(tmp_path / "root" / "digests.sqlite")
 
 
@@ -46,6 +47,12 @@ def test_a_file_changed_a_moment_ago_is_never_remembered(cache: DigestCache, tre
     path.write_text("[]")
     age(path)
     assert cache.file(path) != first
+
+
+def test_a_root_that_is_not_there_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
+    settled = Path(hashlib.__file__)
+    assert DigestCache(tmp_path / "root" / "digests.sqlite").file(settled) == hashlib.sha256(settled.read_bytes()).hexdigest()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_settled_file_is_read_once(cache: DigestCache) -> None:
@@ -103,7 +110,6 @@ def test_what_cannot_be_read_is_named(cache: DigestCache, tree: Path) -> None:
 
 
 def test_a_spoiled_cache_costs_time_only(cache: DigestCache, tree: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cache.path.parent.mkdir()
     cache.path.write_text("this is no database, but long enough to be taken for one" * 100)
     assert cache.file(tree / "config.json") == hashlib.sha256(b"{}").hexdigest()
     assert "delete it" in caplog.text
@@ -114,7 +120,6 @@ def test_a_root_that_may_only_be_read_costs_time_only_and_no_words(
     cache: DigestCache, tree: Path, caplog: pytest.LogCaptureFixture, has_cache: bool
 ) -> None:
     settled = Path("/etc/passwd")  # anyone may read it
-    cache.path.parent.mkdir()
     if has_cache:
         cache.file(Path(hashlib.__file__))
         cache.path.chmod(0o444)

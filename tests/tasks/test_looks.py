@@ -65,6 +65,20 @@ def test_a_source_without_a_question_is_refused_with_its_first_reject(tmp_path: 
     assert message in line
 
 
+def test_a_source_that_was_cut_off_is_refused_though_it_begins_well(tmp_path: Path) -> None:
+    records = [record(images="0.png"), record(images="0.png")]
+    preset = own_preset(tmp_path, records, HEADER + row())
+    (train,) = (source.path for source in preset.sources)
+    array, lines = json.dumps(records), "\n".join(map(json.dumps, records))
+    for whole in (array, array + "\n", lines, lines + "\n"):
+        train.write_text(whole)
+        check_inputs("report", STAGES, preset)
+    for cut, what in ((array[:-1], "the ] of its array"), (array[:-30], "the ] of its array"), (lines[:-30], "a whole record")):
+        train.write_text(cut)
+        (line,) = problems(preset)
+        assert line.startswith(f"source own: {train} does not end with {what}: it was cut off")
+
+
 @pytest.mark.parametrize(
     ("heldout", "message"),
     [

@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.data import database
 from r1vl_core.training.order import draw
-from tasks.launch import StageFailed, launcher_command
+from tasks.launch import StageFailed, killed_rank, launcher_command, words_of_the_trainer
 from tasks.registry import STAGES
 from tasks.reports import read_reports
 from tasks.stages import StageEvent, StageResult, bring_up_to_date
 from tasks.store import Store
+from tasks.supervise import run_supervised
 
 SHARDED = """
 compute_environment: LOCAL_MACHINE
@@ -134,6 +135,21 @@ def test_two_processes_on_a_cpu_are_two_and_see_what_one_sees(store: Store, alon
         assert mine.metrics["loss"] == pytest.approx(theirs.metrics["loss"], rel=1e-3)
 
 
+@pytest.mark.parametrize("manner", ["traceback", "segfault"])
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_what_a_failed_trainer_said_is_told_apart_from_its_launcher(num_processes: int, manner: str) -> None:
+    lines: list[str] = []
+    command = [*launcher_command(TWO.model_copy(update={"num_processes": num_processes})), "-m", "tests.tasks.programs.failing", manner]
+    assert run_supervised(command, on_line=lines.append) == 1
+    said = words_of_the_trainer("\n".join(lines))
+    if manner == "segfault":  # then the launchers alone know
+        assert re.search(r"Signal 11 \(SIGSEGV\)|Signals\.SIGSEGV: 11", said)
+        return
+    assert said.count("step 1") == num_processes
+    assert said.count("KeyError: 'the cause'") == said.count("RuntimeError: the reason") == 1
+    assert not re.search(r"torch/distributed/(run|launcher)|accelerate/commands|ChildFailed|CalledProcess|Root Cause|closing signal", said)
+
+
 def test_a_sharded_pipeline_trains_what_one_process_trains(store: Store, alone: StageResult, tmp_path: Path) -> None:
     (tmp_path / "fsdp2.yaml").write_text(SHARDED)
     sharded = TWO.model_copy(update={"accelerate_config": tmp_path / "fsdp2.yaml"})
@@ -164,3 +180,26 @@ def test_trainings_that_start_together_listen_on_ports_of_their_own(tmp_path: Pa
 def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"R1VL_ACCELERATE_CONFIG .*gone\.yaml: No such file"):
         launcher_command(TWO.model_copy(update={"accelerate_config": tmp_path / "gone.yaml"}))
+
+
+SUMMARY = """
+W1123 06:21:01 9 torch/distributed/elastic/multiprocessing/api.py:1048] {forced}
+tasks.trainer FAILED
+Failures:
+[1]:
+  rank      : 1 (local_rank: 1)
+  exitcode  : -9 (pid: 512)
+  traceback : Signal 9 (SIGKILL) received by PID 512
+Root Cause (first observed failure):
+[0]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : 1 (pid: 511)
+  traceback : RuntimeError: Connection closed by peer
+"""
+
+
+def test_a_kill_is_told_even_where_another_rank_is_heard_first() -> None:
+    """Who loses its partner says so at once; torchrun sees the partner's end only when it looks."""
+    assert killed_rank(SUMMARY.format(forced="Sending process 511 closing signal SIGTERM")) == "1"
+    forced = "Unable to shutdown process 512 via Signals.SIGTERM, forcefully exiting via Signals.SIGKILL"
+    assert killed_rank(SUMMARY.format(forced=forced)) is None, "torchrun itself killed it, for not ending with the others"

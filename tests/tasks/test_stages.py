@@ -1,5 +1,7 @@
 """Stages made of text files: what is reused, what is rebuilt, and whether the plan had said so."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.report import Report
 from tasks.inputs import Inputs
+from tasks.locks import locked
 from tasks.planning import PlanRow, plan
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage, StageEvent, StageResult, bring_up_to_date, in_order
@@ -78,7 +81,7 @@ def actions(rows: list[PlanRow]) -> list[str]:
 
 
 def test_the_second_time_everything_is_there(kitchen: Kitchen) -> None:
-    assert actions(kitchen.plan()) == ["build"] * 4
+    assert actions(kitchen.plan()) == ["built"] * 4
     assert {row.why for row in kitchen.plan()[:1]} == {"never built"}
     first = kitchen.run()
     assert kitchen.built == list(NAMES)
@@ -104,13 +107,24 @@ def test_only_what_is_asked_for_is_built(kitchen: Kitchen) -> None:
 def test_a_changed_setting_rebuilds_what_reads_it_and_what_follows(kitchen: Kitchen) -> None:
     kitchen.run()
     rows = kitchen.plan(alpha=0.2)
-    assert actions(rows) == ["cached", "cached", "build", "build unless its inputs come out the same"]
+    assert actions(rows) == ["cached", "cached", "built", "built unless its inputs come out the same"]
     assert rows[2].why == "settings.alpha: 0.1 -> 0.2"
     assert rows[3].why == "stepgrpo would be built"
     kitchen.run(alpha=0.2)
     assert kitchen.built == ["stepgrpo", "evaluate"]
     kitchen.run()
     assert kitchen.built == []
+
+
+def test_a_stage_that_somebody_builds_now_is_waited_for(kitchen: Kitchen) -> None:
+    kitchen.run("curate")
+    recipe = kitchen.run("warmup")["warmup"].artifact.recipe
+    with locked(kitchen.store.lock_path(recipe.key)):
+        rows = kitchen.plan()
+        assert kitchen.plan() == rows  # asking is no building
+    assert actions(rows) == ["cached", "waited for", "built", "built"]
+    assert re.fullmatch(rf"process {os.getpid()}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d, is building it", rows[1].why)
+    assert actions(kitchen.plan())[:2] == ["cached", "cached"]
 
 
 def test_a_setting_that_changes_nothing_stops_at_once(kitchen: Kitchen) -> None:
@@ -124,7 +138,7 @@ def test_force_rebuilds_a_stage_and_what_its_content_changes(kitchen: Kitchen, s
     kitchen.run()
     kitchen.salt = salt
     rows = kitchen.plan(force=("warmup",))
-    assert actions(rows) == ["cached", "build", *["build unless its inputs come out the same"] * 2]
+    assert actions(rows) == ["cached", "built", *["built unless its inputs come out the same"] * 2]
     assert rows[1].why == "asked for by force"
     kitchen.run(force=("warmup",))
     assert kitchen.built == built
@@ -133,7 +147,7 @@ def test_force_rebuilds_a_stage_and_what_its_content_changes(kitchen: Kitchen, s
 def test_a_lost_artifact_is_built_again_and_nothing_else(kitchen: Kitchen) -> None:
     lost = kitchen.run()["warmup"].artifact
     (lost.path / "model.safetensors").unlink()
-    assert actions(kitchen.plan()) == ["cached", "build", *["build unless its inputs come out the same"] * 2]
+    assert actions(kitchen.plan()) == ["cached", "built", *["built unless its inputs come out the same"] * 2]
     assert "model.safetensors: missing" in kitchen.plan()[1].why
     kitchen.run()
     assert kitchen.built == ["warmup"]

@@ -265,6 +265,7 @@ def test_a_real_server_hears_the_same(uri: str, root: Path, tmp_path: Path) -> N
         with tracker.start("warmup") as run:
             say_everything(run, tmp_path)
         check_everything(address, runs(address)["warmup"])
-        assert (
-            tracker.run_url(run.reference) == f"{address}/#/experiments/{runs(address)['warmup'].info.experiment_id}/runs/{run.reference}"
-        )
+        (experiment,) = (each for each in MlflowClient(address).search_experiments() if each.name == "r1vl")
+        assert tracker.run_url(run.reference) == f"{address}/#/experiments/{experiment.experiment_id}/runs/{run.reference}"
+        assert tracker.experiment_url() == f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"

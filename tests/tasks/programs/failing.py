@@ -1,0 +1,25 @@
+"""A trainer that fails in its first process, of a fault of its own or (`failing.py segfault`) without a word; the others wait."""
+
+import os
+import signal
+import sys
+
+from torch.distributed.elastic.multiprocessing.errors import record
+
+
+@record
+def main(manner: str) -> None:
+    """As our trainer does: what goes wrong goes on its way."""
+    print("step 1", flush=True)
+    if os.environ.get("RANK", "0") != "0":
+        signal.pause()
+    if manner == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    try:
+        raise KeyError("the cause")
+    except KeyError as cause:
+        raise RuntimeError("the reason") from cause
+
+
+if __name__ == "__main__":
+    main(sys.argv[-1])
