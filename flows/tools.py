@@ -65,11 +65,9 @@ def score(
 
 
 def compare(
-    first: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="As described above.  [default: the last run of the pipeline]")
-    ] = None,
+    first: Annotated[str | None, typer.Argument(metavar="RUN", help="As described above.  [default: the last run of the pipeline]")] = None,
     second: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="The one that may be better.  [default: the pipeline run's other policy]")
+        str | None, typer.Argument(metavar="RUN", help="The one that may be better.  [default: the pipeline run's other policy]")
     ] = None,
     profile: Annotated[
         Profile | None, typer.Option("--profile", metavar="NAME", help="paper, current or strict.  [default: paper, or the files' own]")
@@ -90,9 +88,7 @@ def compare(
 def evaluate(
     policy: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[PRESET|CHECKPOINT]", help="A preset, for the StepGRPO policy its runs made last, or a checkpoint's folder."
-        ),
+        typer.Argument(metavar="PRESET|CHECKPOINT", help="A preset, for the StepGRPO policy its runs made last, or a checkpoint's folder."),
     ] = None,
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", metavar="NAMES", help=f"Separated by commas: {', '.join(BENCHMARKS)}.")
@@ -136,7 +132,7 @@ def evaluate(
 def eval_page(
     first: Annotated[str, typer.Argument(metavar="RUN", help="An evaluation of `r1vl eval`, named as for `r1vl compare`.")],
     second: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Another one beside it: filters for what changed.  [default: none]")
+        str | None, typer.Argument(metavar="RUN", help="Another one beside it: filters for what changed.  [default: none]")
     ] = None,
     data_dir: Annotated[Path, typer.Option("--data-dir", metavar="FOLDER", help="The benchmarks' files, as for `r1vl eval`.")] = Path(),
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the page goes.  [default: pages/ in the root]")] = None,
