@@ -198,6 +198,8 @@ def ask(
 app.command(epilog=FIELDS)(tools.reward)
 app.command()(tools.score)
 app.command("eval")(tools.evaluate)
+app.command()(tools.compare)
+app.command("eval-page")(tools.eval_page)
 app.command()(tools.audit_rewards)
 
 

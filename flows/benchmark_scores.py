@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from r1vl_core.data.strict_json import json_lines
+from r1vl_core.evaluation.benchmarks.registry import group_key
 from r1vl_core.evaluation.benchmarks.rulings import Profile
-from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, read_benchmark, score
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, read_benchmark, score
+from r1vl_core.evaluation.statistics import Interval
 
 
-def print_score(benchmark: str, data: Path, responses: Path, profile: Profile, *, as_json: bool, rows: Path | None) -> None:
+def print_score(
+    benchmark: str, data: Path, responses: Path, profile: Profile, *, as_json: bool, rows: Path | None, judge: Judge | None = None
+) -> None:
     """Score the responses, write the rows' verdicts where asked for, and print the result.
 
     Raises ValueError naming the file, the row or line, and the cure.
     """
     file = read_benchmark(benchmark, data)
-    scored = score(file, read_responses(responses, file), profile)
+    scored = score(file, read_responses(responses, file), profile, judge)
     if rows is not None:
-        write_rows(rows, scored)
+        write_rows(rows, scored, file)
     if as_json:
         print(json.dumps(as_plain(scored)))
         return
@@ -52,13 +56,15 @@ def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
     return found
 
 
-def write_rows(path: Path, scored: Scored) -> None:
-    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by. Raises ValueError when it cannot."""
+def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
+    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by, benchmark, profile, and `group`: what the
+    row hangs together with others by, null where rows stand alone. Raises ValueError when it cannot."""
     try:
         with path.open("w", encoding="utf-8") as out:
             for index, ruling in scored.rulings.items():
                 row = {"index": index, "extracted": ruling.extracted, "correct": ruling.correct, "rule": ruling.rule}
-                print(json.dumps({**row, "decided_by": ruling.decided_by}), file=out)
+                of = {"benchmark": scored.benchmark, "profile": scored.profile, "group": group_key(file.name, file.rows[index])}
+                print(json.dumps({**row, "decided_by": ruling.decided_by, **of}), file=out)
     except OSError as error:
         raise ValueError(f"--rows {path}: {error.strerror or error}; give a file in a folder that is there") from None
 
@@ -73,6 +79,8 @@ def as_plain(scored: Scored) -> dict[str, Any]:
         "unresolved": scored.num_unresolved,
         "tables": scored.tables,
         "num_missing": scored.num_missing,
+        "intervals": scored.intervals,
+        "judged": scored.num_judged,
     }
 
 
@@ -102,8 +110,15 @@ def _lines(scored: Scored) -> Iterator[str]:
     num = len(scored.rulings)
     missing = f", PARTIAL: {scored.num_missing} rows of the file have no response" if scored.num_missing else ""
     yield f"{scored.benchmark}, {scored.profile}: {scored.column:.4f} on {num} rows{missing}"
+    yield from (f"95 % interval of {name}: {_within(found)}" for name, found in scored.intervals.items())
+    if scored.num_judged:
+        yield f"decided by the judge: {scored.num_judged} ({scored.num_judged / num:.1%})"
     yield f"decided by no rule, and counted as wrong: {scored.num_unresolved} ({scored.num_unresolved / num:.1%})"
     yield from _table(scored.tables, "")
+
+
+def _within(interval: Interval | None) -> str:
+    return "unknown, too few rows that stand apart" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _table(table: dict[str, Any], indent: str) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
 from rich.table import Table
 
@@ -11,7 +9,6 @@ from flows.progress import duration
 from r1vl_core.config import Preset, Runtime, Teacher
 from r1vl_core.data import database
 from r1vl_core.data.teacher.batch import teach_all
-from r1vl_core.data.teacher.budget import TeacherStopped
 from r1vl_core.data.teacher.estimate import Estimate, draw_sample, estimate
 from r1vl_core.data.teacher.lesson import Lesson
 from tasks import curate
@@ -23,7 +20,7 @@ from tasks.teaching import open_cache, progress, service, teacher_of
 def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
     """Ask the teacher about `size` questions, on the account of the preset's own run, and print what all would take.
 
-    Raises ValueError for a preset without a teacher and for questions that are not curated yet. Ends with status 1 where the teacher stops.
+    Raises ValueError for a preset without a teacher and for questions that are not curated yet. TeacherStopped where the teacher stops.
     """
     from tasks.registry import STAGES
 
@@ -34,19 +31,15 @@ def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
     sample = draw_sample(questions, size)
     lessons: dict[int, Lesson] = {}
     console = Console(stderr=True)
-    try:
-        with open_cache(runtime.root, console.print) as cache, console.status("asking") as status:
-            teach_all(
-                sample,
-                service(dials, recipe.key),
-                cache,
-                preset.key_steps.max_key_steps,
-                lessons.__setitem__,
-                lambda standing: status.update(progress(standing)),
-            )
-    except TeacherStopped as stop:
-        print(f"r1vl: {stop}", file=sys.stderr)
-        sys.exit(1)
+    with open_cache(runtime.root, console.print) as cache, console.status("asking") as status:
+        teach_all(
+            sample,
+            service(dials, recipe.key),
+            cache,
+            preset.key_steps.max_key_steps,
+            lessons.__setitem__,
+            lambda standing: status.update(progress(standing)),
+        )
     _print(estimate([lessons[place] for place in sorted(lessons)], len(questions), dials), dials)
 
 

@@ -16,7 +16,7 @@ from flows.policies import given, made_last_of
 from flows.progress import Progress
 from flows.runtime import ready_root
 from flows.servers import environment, is_up, read_services
-from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, World
+from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, ServedModel, World
 from r1vl_core.evaluation.benchmarks.registry import benchmark
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.decoding import Decoding
@@ -134,10 +134,10 @@ def _served(asked: Asked, endpoint: str) -> Evaluated:
         raise ValueError(f"{asked.policy} and --endpoint {endpoint}: two to ask; give one of them")
     if asked.model is None:
         raise ValueError(f"--endpoint {endpoint}: give the model's name there with --model")
-    from tasks.served import WORDS, dials_of
+    from tasks.served import dials_of
 
     dials_of(endpoint, asked.model, 1)
-    served = Served(endpoint, asked.model, os.environ.get(WORDS.key_variable, ""))
+    served = Served(endpoint, asked.model, os.environ.get(ServedModel.KEY_VARIABLE, ""))
     return Evaluated(asked.model, asked.prompt or "plain", SERVED_MAX_PIXELS, served.digest, served=served)
 
 

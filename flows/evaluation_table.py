@@ -94,6 +94,5 @@ def _line(name: str, table: Mapping[str, Any], profile: Profile) -> str:
         parts.append("95 % interval {:.1f} – {:.1f}".format(*found["interval"]))
     parts.append(rows if table["num_samples"] == 1 else f"{rows}, mean of {table['num_samples']} samples")
     parts += [f"{key} {value:.1f}" for key, value in found.items() if key.startswith("pass@") or key == "majority"]
-    if found["share_unresolved"]:
-        parts.append(f"{found['share_unresolved']:.1%} decided by no rule, and counted as wrong")
+    parts.append(f"{found['share_unresolved']:.1%} decided by no rule, and counted as wrong")
     return " · ".join(parts)

@@ -10,6 +10,7 @@ import typer
 from flows.prefect_api import Unreachable
 from flows.processes import DidNotStart
 from r1vl_core.config.mistakes import in_words
+from r1vl_core.data.teacher.budget import TeacherStopped
 
 INTERRUPTED = 130
 
@@ -33,7 +34,7 @@ def exit_status(app: typer.Typer) -> int:
         return _said(error, 2)
     except OSError as error:
         return _said(_of_the_system(error), 1)
-    except (DidNotStart, Unreachable) as error:
+    except (DidNotStart, TeacherStopped, Unreachable) as error:
         return _said(error, 1)
     except KeyboardInterrupt:
         return _said("interrupted", INTERRUPTED)

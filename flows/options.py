@@ -59,6 +59,20 @@ AlphaOption = Annotated[
     float, typer.Option("--alpha", min=0.0, max=1e6, metavar="WEIGHT", help="Weight of the matched key steps in StepRAR.")
 ]
 
+JudgeOption = Annotated[
+    str | None,
+    typer.Option("--judge", metavar="URL", help="An OpenAI-compatible endpoint that is asked where no rule decides.  [default: none]"),
+]
+
+JudgeModelOption = Annotated[
+    str | None, typer.Option("--judge-model", metavar="NAME", help="The judge's model; its key is R1VL_JUDGE_API_KEY in the environment.")
+]
+
+JudgeSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--judge-set", metavar="KEY=VALUE", help="A setting of the judge, e.g. concurrency=16 or max_tokens=1000000; repeatable."),
+]
+
 HARDENINGS = "none: the paper's rewards; strict: those harder to fool"
 
 HardeningOption = Annotated[Hardening, typer.Option("--hardening", metavar="NAME", help=f"{HARDENINGS}.")]

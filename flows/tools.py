@@ -7,10 +7,20 @@ from typing import Annotated
 
 import typer
 
-from flows.options import HARDENINGS, AlphaOption, HardeningOption, ProfileOption, QuestionsOption, RootOption
+from flows.options import (
+    HARDENINGS,
+    AlphaOption,
+    HardeningOption,
+    JudgeModelOption,
+    JudgeOption,
+    JudgeSetOption,
+    ProfileOption,
+    QuestionsOption,
+    RootOption,
+)
 from flows.runtime import runtime_from
 from r1vl_core.config import Hardening, World
-from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS
+from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
 from r1vl_core.prompts import prompt_names
 
 
@@ -38,19 +48,47 @@ def score(
     profile: ProfileOption = "paper",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="Write each row's verdict there, as JSON lines.")] = None,
+    judge: JudgeOption = None,
+    judge_model: JudgeModelOption = None,
+    judge_settings: JudgeSetOption = None,
+    root: RootOption = None,
 ) -> None:
-    """Score responses to a benchmark. No model and no judge: the published number, and every table behind it."""
+    """Score responses to a benchmark. No model: the published number, and every table behind it; no judge unless you name one."""
     from flows.benchmark_scores import print_score
+    from flows.judging import asking, judge_dials
 
-    print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows)
+    dials = judge_dials(judge, judge_model, judge_settings or [])
+    if dials and profile == "strict":
+        raise ValueError("--judge: the profile strict decides every row by rules; leave the judge out, or score by paper or current")
+    ask = asking(dials, runtime_from(root=root).root) if dials else None
+    print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows, judge=ask)
+
+
+def compare(
+    first: Annotated[str | None, typer.Argument(metavar="RUN", help="As described above.  [default: the last run of the pipeline]")] = None,
+    second: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="The one that may be better.  [default: the pipeline run's other policy]")
+    ] = None,
+    profile: Annotated[
+        Profile | None, typer.Option("--profile", metavar="NAME", help="paper, current or strict.  [default: paper, or the files' own]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with the rows gained and lost.")] = False,
+    root: RootOption = None,
+) -> None:
+    """Say whether one policy is better than another. Paired on common rows: difference, 95 % interval and p-value by benchmark.
+
+    A RUN is an evaluation's key (its first letters will do), the name of a preset or model (its newest evaluation), a pipeline run's id or
+    last (RUN:warmup for its warm-up policy), a folder or DuckDB file, or what `r1vl score --rows` wrote.
+    """
+    from flows.comparing import print_comparison
+
+    print_comparison(runtime_from(root=root).root, first or "last", second, profile, as_json=as_json)
 
 
 def evaluate(
     policy: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[PRESET|CHECKPOINT]", help="A preset, for the StepGRPO policy its runs made last, or a checkpoint's folder."
-        ),
+        typer.Argument(metavar="PRESET|CHECKPOINT", help="A preset, for the StepGRPO policy its runs made last, or a checkpoint's folder."),
     ] = None,
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", metavar="NAMES", help=f"Separated by commas: {', '.join(BENCHMARKS)}.")
@@ -89,6 +127,21 @@ def evaluate(
 
     asked = Asked(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model)
     answer_and_print(runtime, asked, profile, as_json=as_json)
+
+
+def eval_page(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="An evaluation of `r1vl eval`, named as for `r1vl compare`.")],
+    second: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Another one beside it: filters for what changed.  [default: none]")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option("--data-dir", metavar="FOLDER", help="The benchmarks' files, as for `r1vl eval`.")] = Path(),
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the page goes.  [default: pages/ in the root]")] = None,
+    root: RootOption = None,
+) -> None:
+    """Make a page of every answer. Picture, prompt, response, answer found and rule; by benchmark, category, outcome and what changed."""
+    from flows.browsing import make_page
+
+    make_page(runtime_from(root=root).root, first, second, data_dir, out)
 
 
 def audit_rewards(

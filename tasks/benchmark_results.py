@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from r1vl_core.data import responses as stored
 from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, ScoreRow, VerdictRow
+from r1vl_core.evaluation.benchmarks.intervals import COLUMN
 from r1vl_core.evaluation.benchmarks.registry import benchmark, choices_of, group_key
 from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Profile, Ruling
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, score
-from r1vl_core.evaluation.published import ACCURACIES
 from r1vl_core.evaluation.samples import ks, majority, pass_at
-from r1vl_core.evaluation.statistics import wilson_interval
 from tasks.answer_files import read_answers
 from tasks.stages import Build, flat
 
@@ -117,8 +116,7 @@ def _summary(name: str, samples: Sequence[Scored], numbers: Mapping[str, float])
     num_rows = len(samples[0].rulings)
     unresolved = fmean(scored.num_unresolved / num_rows for scored in samples)
     table: dict[str, Any] = {PUBLISHED: numbers[PUBLISHED], "interval": None, "share_unresolved": unresolved}
-    if name in ACCURACIES and len(samples) == 1:
-        num_correct = sum(ruling.correct for ruling in samples[0].rulings.values())
-        table["interval"] = [100 * end for end in wilson_interval(num_correct, num_rows)]
+    if len(samples) == 1:
+        table["interval"], table["intervals"] = samples[0].intervals[COLUMN], samples[0].intervals
     extra = {column: value for column, value in numbers.items() if column.startswith("pass@") or column == "majority"}
     return {**table, **extra}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from pydantic import ValidationError
 
-from r1vl_core.config import Teacher
+from r1vl_core.config import ServedModel
 from r1vl_core.data.images import PictureError, open_image
 from r1vl_core.data.responses import ResponseRow
 from r1vl_core.data.teacher.asking import MAX_PAUSE_S
 from r1vl_core.data.teacher.budget import TeacherStopped
-from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, Words, connected
+from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, connected
 from r1vl_core.data.teacher.pace import Pace, backoff
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.report import Report
@@ -27,21 +27,19 @@ from tasks.stages import Build
 if TYPE_CHECKING:
     from tasks.benchmarks import Served
 
-WORDS = Words("the model", "R1VL_ENDPOINT_API_KEY", "--endpoint", "--model")
-
 
 class ModelStopped(OSError):
     """The evaluation cannot go on now: the service does not answer, or has no credit. Every answer is kept; a rerun goes on."""
 
 
-def dials_of(base_url: str, model: str, max_new_tokens: int) -> Teacher:
+def dials_of(base_url: str, model: str, max_new_tokens: int) -> ServedModel:
     """How the model is asked. Raises ValueError for what is no address, or holds a password."""
     try:
-        return Teacher(base_url=base_url, model=model, request={}, max_answer_tokens=max_new_tokens, timeout_s=600.0)
+        return ServedModel(base_url=base_url, model=model, max_answer_tokens=max_new_tokens)
     except ValidationError:
         raise ValueError(
             f"--endpoint {base_url.rpartition('@')[2]} --model {model}: write the address as https://host/v1, without a password, and a "
-            f"model's name; a key stands in {WORDS.key_variable}"
+            f"model's name; a key stands in {ServedModel.KEY_VARIABLE}"
         ) from None
 
 
@@ -66,7 +64,7 @@ def answer_all(
 
     async def run(file: AnswerFile) -> None:
         num_done = len(questions) - len(left)
-        async with connected(dials, served.key, WORDS) as endpoint:
+        async with connected(dials, served.key) as endpoint:
 
             async def answer_one(question: AskedText, pictures: Sequence[bytes]) -> None:
                 nonlocal num_done
@@ -113,7 +111,7 @@ def _urls(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> It
 
 
 async def _answered(
-    endpoint: ChatEndpoint, dials: Teacher, pace: Pace, messages: list[dict[str, Any]], decoding: Decoding, sample: int
+    endpoint: ChatEndpoint, dials: ServedModel, pace: Pace, messages: list[dict[str, Any]], decoding: Decoding, sample: int
 ) -> Completion:
     """One response. Raises ModelStopped, and ValueError for a request that is refused."""
     problem = ""
@@ -128,16 +126,16 @@ async def _answered(
             except TeacherStopped as stopped:
                 raise ModelStopped(str(stopped)) from None
             except Refused as refused:
-                raise ValueError(f"{WORDS.name} {dials.model} refuses a request: {refused}; see what it takes") from None
+                raise ValueError(f"the {ServedModel.ROLE} {dials.model} refuses a request: {refused}; see what it takes") from None
             else:
                 pace.succeeded()
                 return completion
         if pause is not None and pause > MAX_PAUSE_S:
-            raise ModelStopped(f"{WORDS.name} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then")
+            raise ModelStopped(f"the {ServedModel.ROLE} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then")
         if pause is None and attempt < dials.max_attempts:
             await pace.sleep(backoff(attempt))
     raise ModelStopped(
-        f"{WORDS.name} at {dials.base_url} does not answer ({problem}, {dials.max_attempts} attempts); "
+        f"the {ServedModel.ROLE} at {dials.base_url} does not answer ({problem}, {dials.max_attempts} attempts); "
         "every answer is kept: run again to go on"
     )
 

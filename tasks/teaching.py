@@ -8,21 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from r1vl_core.config import Preset, Teacher
+from r1vl_core.config import ChatService, Preset, Teacher
 from r1vl_core.data.teacher.batch import Service, Standing, teach_all
 from r1vl_core.data.teacher.budget import TeacherStopped
 from r1vl_core.data.teacher.cache import AnswerCache, opened
 from r1vl_core.data.teacher.calls import CallLog
-from r1vl_core.data.teacher.endpoint import KEY_VARIABLE
 from r1vl_core.data.teacher.lesson import Lesson
 from r1vl_core.records import Question
 from r1vl_core.report import Report
 from tasks.launch import StageStopped
 from tasks.locks import locked
 from tasks.stages import Build
-
-CACHE = "teacher.duckdb"
-"""The long-lived cache under the root; deleting it means paying again."""
 
 _REPORT_EVERY_S = 2.0
 _LOG_EVERY_S = 30.0
@@ -59,20 +55,20 @@ def teacher_of(preset: Preset) -> Teacher:
     return teacher
 
 
-def service(teacher: Teacher, scope: str) -> Service:
+def service(dials: ChatService, scope: str) -> Service:
     """Whom to ask on whose account. The key is read here, from the environment, and nowhere else. Raises ValueError for a broken one."""
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+    key = os.environ.get(dials.KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError(f"{KEY_VARIABLE} holds a character that no key has (a blank or a line end within, or no ASCII); set it anew")
-    return Service(teacher, key, scope)
+        raise ValueError(f"{dials.KEY_VARIABLE} holds a character that no key has (a blank or a line end within, or no ASCII); set it anew")
+    return Service(dials, key, scope)
 
 
 @contextmanager
-def open_cache(root: Path, log: Callable[[str], None]) -> Iterator[AnswerCache]:
-    """The root's cache, for one writer at a time: who comes second waits, and says for whom."""
+def open_cache(root: Path, log: Callable[[str], None], role: str = "teacher") -> Iterator[AnswerCache]:
+    """The root's cache of a service's answers, for one writer at a time: who comes second waits, and says for whom."""
     with (
-        locked(root / "locks" / "teacher.lock", lambda holder: log(f"{holder} is asking the teacher; waiting for it to end")),
-        opened(root / CACHE) as cache,
+        locked(root / "locks" / f"{role}.lock", lambda holder: log(f"{holder} is asking the {role}; waiting for it to end")),
+        opened(root / f"{role}.duckdb") as cache,
     ):
         yield cache
 

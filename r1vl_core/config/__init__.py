@@ -1,5 +1,6 @@
 """The settings: every dial on one page (`dials.py`; those of key steps in `key_steps.py`), and how a preset file is read (`presets.py`)."""
 
+from r1vl_core.config.chat_service import ChatService, Judge, ServedModel
 from r1vl_core.config.dials import (
     Curate,
     Difficulty,
@@ -22,11 +23,13 @@ from r1vl_core.config.presets import check_keys, load_preset, parse_preset
 __all__ = [
     "BUNDLED_MODEL",
     "STAGES",
+    "ChatService",
     "Curate",
     "Dials",
     "Difficulty",
     "Evaluate",
     "Hardening",
+    "Judge",
     "KeySteps",
     "Lora",
     "Precision",
@@ -35,6 +38,7 @@ __all__ = [
     "Rewards",
     "Runtime",
     "Schedule",
+    "ServedModel",
     "Source",
     "StageName",
     "StepGRPO",

@@ -47,7 +47,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class AskedRow:
-    """A row of a benchmark file; `group_key` names the rows it hangs together with (a seed question, a figure, a picture).
+    """A row of a benchmark file; `group_key` names the rows it hangs together with (a seed question, a set of figures, a picture).
 
     >>> AskedRow("mme", "0", "OCR", "Is it so?", "Yes", "OCR/1.jpg").group_key
     'OCR/1.jpg'

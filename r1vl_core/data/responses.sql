@@ -17,7 +17,7 @@ CREATE TABLE questions (                    -- in file order
     category  VARCHAR NOT NULL,             -- empty where the benchmark has none
     question  VARCHAR NOT NULL,
     answer    VARCHAR NOT NULL,
-    group_key VARCHAR,                      -- what rows hang together by: a seed question, a figure, a picture
+    group_key VARCHAR,                      -- what rows hang together by: a seed question, a set of figures, a picture
     PRIMARY KEY (benchmark, row_index)
 );
 CREATE TABLE responses (

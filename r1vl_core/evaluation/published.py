@@ -14,9 +14,6 @@ _TABLE = {
 PAPER: dict[str, dict[str, float]] = {name: dict(zip(COLUMNS, row, strict=True)) for name, row in _TABLE.items()}
 """By model, then by benchmark: arXiv 2503.12937, its table of the eight benchmarks. Percent; MME is a sum of at most 2,800."""
 
-ACCURACIES = frozenset(("mathvista", "mmstar", "mathvision", "chartqa", "dynamath", "mathverse", "handwriting"))
-"""Benchmarks whose published number is the percentage of right rows, so that a Wilson interval stands for it."""
-
 TITLES = {
     "mathvista": "Math\nVista",
     "mmstar": "MM\nStar",

@@ -1,19 +1,21 @@
 """How sure an accuracy is, and whether one policy is better than another on the same questions.
 
-All functions are exact or closed-form, work on plain counts and need no array library.
+All functions are exact or closed-form and work on plain counts; `bootstrap` is for numbers that have no closed form.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
+import numpy
+
 
 class Interval(NamedTuple):
-    """Both ends of a confidence interval, as fractions (not percent).
+    """Both ends of a confidence interval, in the unit of the number it belongs to: fractions here (not percent).
 
     >>> Interval(0.25, 0.75).high
     0.75
@@ -83,6 +85,39 @@ def mcnemar_p_value(num_first_only: int, num_second_only: int) -> float:
         tail += ways
     # Whole numbers up to the last division: no rounding for any number of rows.
     return min(1.0, 2 * tail / 2**num_discordant)
+
+
+def sign_flip_p_value(differences: Sequence[int]) -> float:
+    """Exact two-sided p-value of a difference summed over clusters, against a fair coin for each cluster's sign.
+
+    A cluster's difference is the rows that the second policy alone has right less those of the first. Rows of a cluster need not be
+    independent of each other; where every cluster is one row this is McNemar's exact test.
+
+    >>> sign_flip_p_value([1, 1, 1, -1]) == mcnemar_p_value(1, 3), sign_flip_p_value([3, -1])
+    (True, 1.0)
+    """
+    sizes = [abs(difference) for difference in differences if difference]
+    total, observed = sum(sizes), abs(sum(differences))
+    ways = numpy.zeros(total + 1)  # chance that the clusters of positive sign sum to each size
+    ways[0] = 1.0
+    for size in sizes:
+        ways[size:] = (ways[size:] + ways[:-size]) / 2
+        ways[:size] /= 2
+    sums = 2 * numpy.arange(total + 1) - total
+    return min(1.0, float(ways[numpy.abs(sums) >= observed].sum()))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for being several (Holm 1979): the chance of even one false claim among them stays below the level.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
 
 
 def compare_paired(first: Mapping[str, bool], second: Mapping[str, bool], confidence: float = 0.95) -> PairedComparison:

@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from r1vl_core.evaluation.comparison import claim, p_in_words
 from r1vl_core.evaluation.statistics import PairedComparison, wilson_interval
 from r1vl_core.report import Report
 from r1vl_core.reporting import charts
@@ -72,17 +73,6 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def p_value(value: float) -> str:
-    """A p-value with its relation sign.
-
-    >>> p_value(0.0312), p_value(3e-7), p_value(0.0)
-    ('= 0.031', '= 3e-07', '< 1e-300')
-    """
-    if value < 1e-300:
-        return "< 1e-300"
-    return f"= {value:.2g}"
-
-
 def _policy(policy: PolicyResult) -> dict[str, Any]:
     interval = wilson_interval(policy.num_correct, policy.num_questions)
     share = policy.num_correct / policy.num_questions if policy.num_questions else 0.0
@@ -91,13 +81,8 @@ def _policy(policy: PolicyResult) -> dict[str, Any]:
 
 def _comparison(data: ReportData, comparison: PairedComparison) -> dict[str, Any]:
     first, second = data.policies[0].name, data.policies[1].name
-    if comparison.p_value >= 0.05:
-        statement = f"No clear difference between {first} and {second} on these rows."
-    elif comparison.difference > 0:
-        statement = f"{second} beats {first}."
-    else:
-        statement = f"{second} falls behind {first}."
-    return {"table": comparison, "statement": statement, "first": first, "second": second}
+    statement = claim(first, second, comparison.difference, comparison.p_value)
+    return {"table": comparison, "statement": f"{statement} on these rows.", "first": first, "second": second}
 
 
 def _families(policies: tuple[PolicyResult, ...]) -> list[dict[str, Any]]:
@@ -139,5 +124,5 @@ def environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=percent, seconds=seconds, p_value=p_value)
+    environment.filters.update(percent=percent, seconds=seconds, p_value=p_in_words)
     return environment

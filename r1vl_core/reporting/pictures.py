@@ -21,10 +21,16 @@ _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GI
 
 def data_uri(image: bytes) -> str:
     """A data: URI of a PNG, JPEG or GIF picture; empty when the bytes are none of these (a page shows no picture then)."""
+    image, media = shown(image)
+    return f"data:{media};base64,{base64.b64encode(image).decode('ascii')}" if image else ""
+
+
+def shown(image: bytes) -> tuple[bytes, str]:
+    """The picture as a page shows it, with its media type: itself, or a smaller copy; nothing where the bytes are no picture."""
     media = next((media for magic, media in _MAGIC.items() if image.startswith(magic)), None)
     if media is None or len(image) > LARGEST_EMBEDDED:
-        image, media = _smaller_copy(image), "image/jpeg"
-    return f"data:{media};base64,{base64.b64encode(image).decode('ascii')}" if image else ""
+        return _smaller_copy(image), "image/jpeg"
+    return image, media
 
 
 def _smaller_copy(image: bytes) -> bytes:

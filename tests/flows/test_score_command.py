@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.chat_server import says, serving
 from tests.core.evaluation.benchmarks.files import FIXTURES, PICTURE, ROWS, lines, write
 from tests.flows.command import r1vl
 
@@ -30,12 +31,13 @@ def test_one_object_with_the_published_number_and_a_line_a_row(tmp_path: Path) -
     done = score("chartqa", *files, "--profile", "current", "--json", "--rows", rows)
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
-    assert list(result) == ["benchmark", "profile", "num_rows", "column", "unresolved", "tables", "num_missing"]
+    assert list(result) == ["benchmark", "profile", "num_rows", "column", "unresolved", "tables", "num_missing", "intervals", "judged"]
     assert (result["benchmark"], result["profile"], result["num_rows"], result["num_missing"]) == ("chartqa", "current", 28, 0)
     assert result["column"] == pytest.approx(sum(result["tables"]["split"].values()) / 2)
     expected = {line["index"]: line["current"] for line in lines(FIXTURES / "chartqa.expected.jsonl")}
     assert {line["index"]: line["correct"] for line in lines(rows)} == expected
-    assert lines(rows)[0] == {"index": "0", "extracted": "14", "correct": True, "rule": "number within 5 %", "decided_by": "rule"}
+    first = {"index": "0", "extracted": "14", "correct": True, "rule": "number within 5 %", "decided_by": "rule"}
+    assert lines(rows)[0] == {**first, "benchmark": "chartqa", "profile": "current", "group": None}
 
 
 def test_the_table_says_what_no_rule_decided_and_that_a_result_is_partial(tmp_path: Path) -> None:
@@ -106,3 +108,43 @@ def test_a_file_that_is_not_there(tmp_path: Path, option: str) -> None:
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_judge_is_asked_only_where_it_is_named(tmp_path: Path) -> None:
+    data = write(tmp_path / "b.tsv", [ROWS["mmstar"]] * 2)
+    given = [
+        "mmstar",
+        "--data",
+        data,
+        "--responses",
+        responses(tmp_path / "r.jsonl", said(0, "B"), said(1, "hm")),
+        "--root",
+        tmp_path / "root",
+    ]
+    with serving(lambda request, number: says('{"answer": "B"}')) as chat:
+        assert "decided by no rule, and counted as wrong: 1 (50.0%)" in score(*given).stdout
+        assert chat.requests == []
+        judged = score(*given, "--judge", chat.url, "--judge-model", "m", "--judge-set", "concurrency=2")
+    assert "decided by the judge: 1 (50.0%)\ndecided by no rule, and counted as wrong: 0 (0.0%)" in judged.stdout
+    again = score(*given, "--judge", chat.url, "--judge-model", "m", "--json")
+    assert json.loads(again.stdout)["judged"] == 1
+
+
+HOST = ["--judge", "http://h/v1", "--judge-model", "m"]
+BAD_JUDGES = {
+    "no model": (HOST[:2], "--judge needs --judge-model NAME"),
+    "no address": (HOST[2:], "--judge-model needs --judge URL"),
+    "address": (["--judge", "nowhere", *HOST[2:]], '--judge: base_url "nowhere" is no address'),
+    "nothing to judge": ([*HOST, "--profile", "strict"], "--judge: the profile strict decides every row by rules"),
+    "setting": ([*HOST, "--judge-set", "pace=1"], "--judge-set pace: no such setting; there are base_url"),
+    "value": ([*HOST, "--judge-set", "concurrency=no"], "--judge-set concurrency: must be a whole number"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JUDGES)
+def test_a_judge_that_cannot_be_asked_is_told_in_a_line(name: str, tmp_path: Path) -> None:
+    options, problem = BAD_JUDGES[name]
+    data = write(tmp_path / "b.tsv", [ROWS["mmstar"]])
+    done = score("mmstar", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0)), *options)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert problem in done.stderr

@@ -19,11 +19,13 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whi
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A shape that forgives nothing: no other fields, no other types."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Steps(_Strict):
+class Steps(Strict):
     """What the prompts extract and refine ask for.
 
     >>> Steps.model_validate_json('{"key_steps": ["12 / 2 = 6"]}').key_steps
@@ -33,7 +35,7 @@ class Steps(_Strict):
     key_steps: list[_Text] = Field(max_length=64)
 
 
-class Forms(_Strict):
+class Forms(Strict):
     """What the prompt augment asks for: a list of forms for each key step.
 
     >>> Forms.model_validate_json('{"forms": [["12/2 = 6"], []]}').forms

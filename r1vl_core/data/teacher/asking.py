@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from r1vl_core.config import Teacher
+from r1vl_core.config import ChatService
 from r1vl_core.data.teacher.budget import Budget, TeacherStopped, Tokens, upper_bound
 from r1vl_core.data.teacher.cache import Answer, AnswerCache, AnswerKey
 from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, request_body
@@ -46,7 +46,7 @@ class Call:
 class Asker:
     """Asks one teacher on behalf of a whole job. `scope` is the key of the recipe that pays."""
 
-    def __init__(self, dials: Teacher, endpoint: ChatEndpoint, cache: AnswerCache, scope: str, pace: Pace | None = None) -> None:
+    def __init__(self, dials: ChatService, endpoint: ChatEndpoint, cache: AnswerCache, scope: str, pace: Pace | None = None) -> None:
         self.dials = dials
         self.budget = Budget(dials, cache.spent(scope))
         self._endpoint, self._cache, self._scope = endpoint, cache, scope
@@ -98,7 +98,7 @@ class Asker:
                     problem, pause = str(busy), busy.pause
                     if pause is not None and pause > MAX_PAUSE_S:
                         raise TeacherStopped(
-                            f"the teacher asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then"
+                            f"the {self.dials.ROLE} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then"
                         ) from None
                     self._pace.pushed_back(began, pause)
                 except Refused as refused:
@@ -122,7 +122,7 @@ class Asker:
         self._given_up += 1
         if self._given_up >= _OUTAGE:
             return TeacherStopped(
-                f"the teacher at {self.dials.base_url} does not answer ({problem}, {self.dials.max_attempts} attempts); "
+                f"the {self.dials.ROLE} at {self.dials.base_url} does not answer ({problem}, {self.dials.max_attempts} attempts); "
                 "every answer is kept: run again to go on"
             )
         return NoAnswer("unreachable", f"{problem}, {self.dials.max_attempts} attempts")
@@ -130,5 +130,6 @@ class Asker:
     def _told_off(self, problem: str) -> Exception:
         self._refused += 1
         if self._refused >= _REFUSED_AT_FIRST and not self._answered_any:
-            return ValueError(f"the teacher refuses every request ({problem}); check key_steps.teacher.request and token_limit")
+            dials = self.dials.setting("request")
+            return ValueError(f"the {self.dials.ROLE} refuses every request ({problem}); check {dials} and token_limit")
         return NoAnswer("refused_request", problem)

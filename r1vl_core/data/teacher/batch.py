@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import count
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
-from r1vl_core.config import Teacher
+from r1vl_core.config import ChatService
 from r1vl_core.data.teacher.asking import Asker
 from r1vl_core.data.teacher.budget import TeacherStopped, Tokens
 from r1vl_core.data.teacher.cache import AnswerCache
@@ -17,6 +17,9 @@ from r1vl_core.data.teacher.endpoint import connected
 from r1vl_core.data.teacher.lesson import Lesson, teach
 from r1vl_core.data.teacher.pace import Pace
 from r1vl_core.records import Question
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,12 @@ class Standing:
 class Service:
     """Who is asked, with which key (kept out of every text), on whose account: `scope` is the recipe that pays.
 
+    >>> from r1vl_core.config import Teacher
     >>> Service(Teacher(base_url="http://127.0.0.1:8000/v1", model="m"), "secret", "3f2a")
     Service(model='m', scope='3f2a')
     """
 
-    dials: Teacher
+    dials: ChatService
     key: str
     scope: str
     pace: Pace | None = None
@@ -69,7 +73,23 @@ def teach_all(
     on_lesson: Callable[[int, Lesson], None],
     on_progress: Callable[[Standing], None] = lambda standing: None,
 ) -> None:
-    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place, and `on_progress` how far all are.
+    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place. As `ask_about_all`."""
+
+    async def lesson(question: Question, asker: Asker) -> Lesson:
+        return await teach(question, asker, max_key_steps)
+
+    ask_about_all(questions, lesson, service, cache, on_lesson, on_progress)
+
+
+def ask_about_all(
+    items: Sequence[Item],
+    work_on: Callable[[Item, Asker], Awaitable[Result]],
+    service: Service,
+    cache: AnswerCache,
+    on_result: Callable[[int, Result], None],
+    on_progress: Callable[[Standing], None] = lambda standing: None,
+) -> None:
+    """Ask about every item; `on_result` hears what comes of each as it ends, with the item's place, and `on_progress` how far all are.
 
     Raises TeacherStopped when the budget is spent or the service is out, after the calls under way have ended and are kept;
     ValueError for what the user must mend, OSError where answers cannot be kept.
@@ -81,19 +101,19 @@ def teach_all(
         began = monotonic()
         async with connected(service.dials, service.key) as endpoint:
             asker = Asker(service.dials, endpoint, cache, service.scope, service.pace)
-            waiting = iter(enumerate(questions))  # shared by all that work
+            waiting = iter(enumerate(items))  # shared by all that work
             done = count(1)
 
             async def work() -> None:
                 try:
-                    for place, question in waiting:
-                        on_lesson(place, await teach(question, asker, max_key_steps))
+                    for place, item in waiting:
+                        on_result(place, await work_on(item, asker))
                         spent = asker.budget.spent
-                        on_progress(Standing(next(done), len(questions), spent, spent.cost(service.dials), monotonic() - began))
+                        on_progress(Standing(next(done), len(items), spent, spent.cost(service.dials), monotonic() - began))
                 except TeacherStopped as stop:  # the others end the calls they have begun, since those are paid for
                     stops.append(stop)
 
-            await _all([work() for _ in range(min(service.dials.concurrency, len(questions)))])
+            await _all([work() for _ in range(min(service.dials.concurrency, len(items)))])
 
     asyncio.run(run())
     if stops:

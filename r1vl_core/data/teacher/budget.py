@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from r1vl_core.config import Teacher
+from r1vl_core.config import ChatService
 
 _BYTES_A_MESSAGE = 64
 """Tokens that a chat template may put around a message, at most."""
@@ -40,7 +40,7 @@ class Tokens:
         """Both together."""
         return self.asked + self.answered
 
-    def cost(self, dials: Teacher) -> float:
+    def cost(self, dials: ChatService) -> float:
         """What they cost, in the currency of the preset's prices."""
         return (self.asked * dials.price_in + self.answered * dials.price_out) / 1e6
 
@@ -57,7 +57,7 @@ def upper_bound(messages: list[dict[str, str]], max_answer_tokens: int) -> Token
 class Budget:
     """Keeps what was `spent` and what is promised to calls under way below the preset's limits."""
 
-    def __init__(self, dials: Teacher, spent: Tokens) -> None:
+    def __init__(self, dials: ChatService, spent: Tokens) -> None:
         self.dials = dials
         self.spent = spent
         self._promised = Tokens()
@@ -89,7 +89,7 @@ class Budget:
         dials, spent = self.dials, self.spent
         limits = [f"{dials.max_tokens:,} tokens"] * bool(dials.max_tokens) + [f"a cost of {dials.max_cost:g}"] * bool(dials.max_cost)
         return (
-            f"the teacher's budget of {' and '.join(limits)} is spent: {spent.total:,} tokens, cost {spent.cost(dials):.4g}, and the next "
-            f"call may take up to {bound.total:,} tokens, cost {bound.cost(dials):.2g}; every answer is kept: raise "
-            "key_steps.teacher.max_tokens or max_cost and run again to go on"
+            f"the {dials.ROLE}'s budget of {' and '.join(limits)} is spent: {spent.total:,} tokens, cost {spent.cost(dials):.4g}, and the "
+            f"next call may take up to {bound.total:,} tokens, cost {bound.cost(dials):.2g}; every answer is kept: raise "
+            f"{dials.setting('max_tokens')} or max_cost and run again to go on"
         )

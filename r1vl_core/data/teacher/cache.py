@@ -72,7 +72,7 @@ class AnswerCache:
         try:
             self._connection.execute(_step("cache_keep"), row)
         except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException) as error:
-            raise OSError(f"cannot write the teacher's answers to {self._path}: {error}") from error
+            raise OSError(f"cannot write the answers that were paid for to {self._path}: {error}") from error
 
     def spent(self, scope: str) -> Tokens:
         """What was paid for under a recipe, over all its runs."""

@@ -16,32 +16,13 @@ import httpx2
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
-from r1vl_core.config import Teacher
+from r1vl_core.config import ChatService
 from r1vl_core.data.teacher.budget import TeacherStopped, Tokens
 from r1vl_core.data.teacher.pace import retry_after
-
-KEY_VARIABLE = "R1VL_TEACHER_API_KEY"
-"""The environment variable that holds the endpoint's key."""
 
 MAX_BODY = 8 * 2**20
 """Bytes of a response that are read; no answer of words comes near."""
 
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How a service is spoken of: its name, the environment variable with its key, and the settings of address and model.
-
-    >>> Words().name
-    'the teacher'
-    """
-
-    name: str = "the teacher"
-    key_variable: str = KEY_VARIABLE
-    address: str = "key_steps.teacher.base_url"
-    model: str = "model"
-
-
-TEACHER = Words()
 
 _BUSY = frozenset((408, 409, 425, 429))
 _SHOWN = 200
@@ -77,8 +58,8 @@ class Completion:
 class ChatEndpoint:
     """An open connection to a service; made by `connected`."""
 
-    def __init__(self, dials: Teacher, key: str, client: openai.AsyncOpenAI, words: Words = TEACHER) -> None:
-        self._dials, self._key, self._client, self._words = dials, key, client, words
+    def __init__(self, dials: ChatService, key: str, client: openai.AsyncOpenAI) -> None:
+        self._dials, self._key, self._client = dials, key, client
 
     async def complete(self, messages: Sequence[Mapping[str, Any]], further: Mapping[str, Any] | None = None) -> Completion:
         """One answer; `further` are fields of this request alone.
@@ -102,17 +83,17 @@ class ChatEndpoint:
 
     def _understood(self, error: openai.APIStatusError) -> Exception:
         status, said = error.status_code, f"answered {error.status_code}: {self._plain(_message(error))}"
-        name = self._words.name
+        dials, who = self._dials, f"the {self._dials.ROLE}"
         if error.code == "insufficient_quota" or status == 402:
-            return TeacherStopped(f"{name} {said}; every answer is kept: see to the account's credit and run again to go on")
+            return TeacherStopped(f"{who} {said}; every answer is kept: see to the account's credit and run again to go on")
         if status in _BUSY or status >= 500:
             return Busy(said, retry_after(error.response.headers))
         if status in (401, 403):
             how = "refuses the key" if self._key else "wants a key"
-            return ValueError(f"{name} at {self._dials.base_url} {how}: set {self._words.key_variable} to a valid one ({said})")
+            return ValueError(f"{who} at {dials.base_url} {how}: set {dials.KEY_VARIABLE} to a valid one ({said})")
         if status in (404, 405) or status < 400:
-            where = f"{self._words.address} {self._dials.base_url} and {self._words.model} {self._dials.model}"
-            return ValueError(f"{name} {said}; check {where}")
+            where = f"{dials.setting('base_url')} {dials.base_url} and {dials.setting('model')} {dials.model}"
+            return ValueError(f"{who} {said}; check {where}")
         return Refused(said)
 
     def _plain(self, text: object) -> str:
@@ -122,13 +103,13 @@ class ChatEndpoint:
         return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
-def request_body(dials: Teacher, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def request_body(dials: ChatService, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The request as it is sent; all of it is the identity of its answer."""
     return {**dials.request, "model": dials.model, "messages": messages, dials.token_limit: dials.max_answer_tokens}
 
 
 @asynccontextmanager
-async def connected(dials: Teacher, key: str, words: Words = TEACHER) -> AsyncIterator[ChatEndpoint]:
+async def connected(dials: ChatService, key: str) -> AsyncIterator[ChatEndpoint]:
     """A connection to the endpoint that the dials name, with `key` ("" sends none)."""
     organisation = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}  # an account's of OpenAI, set for other programs
     limits = httpx2.Limits(max_connections=dials.concurrency, max_keepalive_connections=dials.concurrency)
@@ -140,7 +121,7 @@ async def connected(dials: Teacher, key: str, words: Words = TEACHER) -> AsyncIt
         default_headers=organisation,  # type: ignore[arg-type]
         http_client=openai.DefaultAsyncHttpxClient(limits=limits, event_hooks={"response": [_limit]}, follow_redirects=False),
     ) as client:
-        yield ChatEndpoint(dials, key, client, words)
+        yield ChatEndpoint(dials, key, client)
 
 
 class _Unreadable(Exception):

@@ -20,7 +20,10 @@ __all__ = ["COLUMNS", "check", "find_answer", "plain_text", "question_text", "ru
 
 COLUMNS = ("question", "answer", "category", "l2-category")
 
-_SET, _FIGURE, _QUESTION, _NUM_PARTS = 3, 4, 5, 6
+FIGURE, QUESTION = 4, 5
+"""Parts of an index, from 0."""
+
+_SET, _NUM_PARTS = 3, 6
 
 
 def check(row: TextRow) -> None:
@@ -54,18 +57,18 @@ def sum_up(judged: Judged) -> Totals:
 
 def accuracies(judged: Judged) -> dict[str, float]:
     """aAcc: percent of rows; fAcc: of figures, qAcc: of questions (within their l2-category and set) with every row right."""
-    return {"aAcc": overall(judged), "fAcc": _all_right(judged, _FIGURE), "qAcc": _all_right(judged, _QUESTION)}
+    return {"aAcc": overall(judged), "fAcc": _all_right(judged, FIGURE), "qAcc": _all_right(judged, QUESTION)}
 
 
-def figure_of(row: TextRow) -> str:
-    """The figure a row is about, within its l2-category and set."""
-    return _group(row, _FIGURE)
+def set_of(row: TextRow) -> str:
+    """The set a row belongs to: figures that differ in what was altered, and the questions that are asked of each of them."""
+    return f"{row['l2-category']}_{row['index'].split('_')[_SET]}"
+
+
+def part_of(row: TextRow, part: int) -> str:
+    """A figure or a question within its set."""
+    return f"{set_of(row)}_{row['index'].split('_')[part]}"
 
 
 def _all_right(judged: Judged, part: int) -> float:
-    return percent([all(right) for right in grouped(judged, lambda row: [_group(row, part)]).values()])
-
-
-def _group(row: TextRow, part: int) -> str:
-    parts = row["index"].split("_")
-    return f"{row['l2-category']}_{parts[_SET]}_{parts[part]}"
+    return percent([all(right) for right in grouped(judged, lambda row: [part_of(row, part)]).values()])

@@ -63,11 +63,20 @@ def prompt_text(name: str, row: TextRow, prompt: str) -> str:
 
 
 def group_key(name: str, row: TextRow) -> str | None:
-    """What a row hangs together with others by: DynaMath's seed question, HallusionBench's figure, MME's picture; None elsewhere."""
-    if name == "hallusionbench":
-        return hallusionbench.figure_of(row)
-    column = {"dynamath": "qid", "mme": "image_path"}.get(name)
-    return row[column] if column else None
+    """What a row hangs together with others by: DynaMath's seed question, HallusionBench's set of figures, MME's picture within its
+    subtask; None where rows stand alone.
+
+    >>> group_key("dynamath", {"qid": "7"}), group_key("mmstar", {})
+    ('7', None)
+    """
+    match name:
+        case "dynamath":
+            return row["qid"]
+        case "hallusionbench":
+            return hallusionbench.set_of(row)
+        case "mme":
+            return f"{row['category']}/{row['image_path']}"
+    return None
 
 
 def choices_of(name: str, row: TextRow) -> tuple[tuple[str, str], ...]:

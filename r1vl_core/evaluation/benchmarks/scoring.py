@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from r1vl_core.evaluation.benchmarks.intervals import intervals
 from r1vl_core.evaluation.benchmarks.registry import Benchmark, benchmark
-from r1vl_core.evaluation.benchmarks.rulings import Cell, Profile, Ruling
+from r1vl_core.evaluation.benchmarks.rulings import Cell, Profile, Row, Ruling, Version
 from r1vl_core.evaluation.benchmarks.spreadsheet import MISSING, as_kept, as_read, as_written
 from r1vl_core.evaluation.benchmarks.tsv import read_texts
 from r1vl_core.evaluation.benchmarks.wording import TextRow
+from r1vl_core.evaluation.statistics import Interval
 from r1vl_core.reasoning.symbolic import NUM_WORKERS
 
-Judge = Callable[[str, TextRow, Ruling], bool | None]
-"""Decides a row no rule decides: (benchmark, row, ruling so far) -> right, wrong, or None when it cannot say either."""
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A response that no rule decides: what was asked, and the benchmark's own rule, which an answer found in it can be put to."""
+
+    row: TextRow
+    question: str
+    response: str
+    ruling: Ruling
+    rule: Callable[[str], Ruling]
+
+
+Judge = Callable[[Sequence[Undecided]], Sequence[Ruling]]
+"""Rules on responses that no rule decides, in their order; a ruling that stays unresolved says that it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +40,8 @@ class Scored:
     """What responses to a benchmark come to. `rulings` holds a verdict by index, in file order.
 
     `column` is the published number, in its own unit; `num_missing` says how many rows of the file have no response: the numbers are of
-    the others then, a partial result.
+    the others then, a partial result. `intervals` are the 95 % intervals of the published numbers, "column" among them; None where the
+    rows are too few clusters to say.
     """
 
     benchmark: str
@@ -33,8 +49,10 @@ class Scored:
     rulings: dict[str, Ruling]
     column: float
     num_unresolved: int
+    num_judged: int
     num_missing: int
     tables: dict[str, Any]
+    intervals: dict[str, Interval | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +104,7 @@ def read_benchmark(name: str, path: Path) -> BenchmarkFile:
 
 
 def score(file: BenchmarkFile, responses: Mapping[str, str], profile: Profile, judge: Judge | None = None) -> Scored:
-    """Score responses by index; rows without one are left out and counted. `judge` is asked about rows that no rule decides.
+    """Score responses by index; rows without one are left out and counted. `judge` is asked about rows that no rule decides, and no others.
 
     Raises ValueError when no row has a response.
     """
@@ -96,16 +114,19 @@ def score(file: BenchmarkFile, responses: Mapping[str, str], profile: Profile, j
     module = benchmark(file.name)
     rulings = _rule(module, rows, [responses[row["index"]] for row in rows], profile)
     if judge is not None:
-        rulings = [_judged(judge, file.name, *pair) for pair in zip(rows, rulings, strict=True)]
-    totals = module.sum_up([(row, ruling.correct) for row, ruling in zip(rows, rulings, strict=True)])
+        rulings = _judged(judge, module, rows, [responses[row["index"]] for row in rows], rulings, profile)
+    judged = [(row, ruling.correct) for row, ruling in zip(rows, rulings, strict=True)]
+    totals = module.sum_up(judged)
     return Scored(
         benchmark=file.name,
         profile=profile,
         rulings={row["index"]: ruling for row, ruling in zip(rows, rulings, strict=True)},
         column=totals.column,
         num_unresolved=sum(ruling.decided_by == "unresolved" for ruling in rulings),
+        num_judged=sum(ruling.decided_by == "judge" for ruling in rulings),
         num_missing=len(file.rows) - len(rows),
         tables=totals.tables,
+        intervals=intervals(file.name, judged),
     )
 
 
@@ -124,9 +145,25 @@ def _as_read(rows: Sequence[TextRow]) -> list[dict[str, Cell]]:
     return [{name: cells[place] for name, cells in columns.items()} for place in range(len(rows))]
 
 
-def _judged(judge: Judge, name: str, row: TextRow, ruling: Ruling) -> Ruling:
-    right = judge(name, row, ruling) if ruling.decided_by == "unresolved" else None
-    return ruling if right is None else Ruling(ruling.extracted, right, ruling.rule, "judge")
+def _judged(
+    judge: Judge, module: Benchmark, rows: Sequence[TextRow], responses: Sequence[str], rulings: list[Ruling], profile: Profile
+) -> list[Ruling]:
+    """The rulings with the judge's in the places of those that no rule could give."""
+    rule = module.rule
+    places = [place for place, ruling in enumerate(rulings) if ruling.decided_by == "unresolved"]
+    if rule is None or profile == "strict" or not places:
+        return rulings
+    kept = _as_read(rows)
+    undecided = []
+    for place in places:
+        question, put = module.question_text(rows[place]), partial(_put, rule, kept[place], profile)
+        undecided.append(Undecided(rows[place], question, responses[place], rulings[place], put))
+    found = dict(zip(places, judge(undecided), strict=True))
+    return [found.get(place, ruling) for place, ruling in enumerate(rulings)]
+
+
+def _put(rule: Callable[[Row, Cell, Version], Ruling], row: Row, version: Version, answer: str) -> Ruling:
+    return rule(row, answer, version)
 
 
 def _is_whole(text: str) -> bool:

@@ -1,12 +1,20 @@
 """The closed forms against scipy, the exact laws they must obey, and a published worked example."""
 
+import itertools
 import random
 from math import factorial, prod
 
 import pytest
 from scipy import stats
 
-from r1vl_core.evaluation.statistics import compare_paired, mcnemar_p_value, paired_difference_interval, wilson_interval
+from r1vl_core.evaluation.statistics import (
+    compare_paired,
+    holm,
+    mcnemar_p_value,
+    paired_difference_interval,
+    sign_flip_p_value,
+    wilson_interval,
+)
 
 
 def test_wilson_agrees_with_scipy_on_random_counts() -> None:
@@ -89,3 +97,39 @@ def test_compare_paired_counts_only_common_rows() -> None:
 def test_compare_paired_of_different_benchmarks_is_refused() -> None:
     with pytest.raises(ValueError, match="no row in common"):
         compare_paired({"1": True}, {"2": True})
+
+
+def test_the_test_over_clusters_of_one_row_is_mcnemars() -> None:
+    random_counts = random.Random(11)
+    for _ in range(40):
+        first, second = random_counts.randint(0, 60), random_counts.randint(0, 60)
+        signs = [1] * second + [-1] * first + [0] * 7
+        assert sign_flip_p_value(signs) == pytest.approx(mcnemar_p_value(first, second), rel=1e-9)
+
+
+def test_the_test_over_clusters_counts_every_way_to_flip_them() -> None:
+    random_counts = random.Random(12)
+    for _ in range(30):
+        differences = [random_counts.randint(-10, 10) for _ in range(random_counts.randint(1, 9))]
+        sums = [sum(pair) for pair in _flips(differences)]
+        expected = sum(abs(one) >= abs(sum(differences)) for one in sums) / len(sums)
+        assert sign_flip_p_value(differences) == pytest.approx(expected, rel=1e-12)
+
+
+def _flips(differences: list[int]) -> list[tuple[int, ...]]:
+    return list(itertools.product(*[(one, -one) for one in differences]))
+
+
+def test_rows_that_hang_together_are_less_evidence() -> None:
+    assert sign_flip_p_value([10] * 5) == 2 / 2**5 > mcnemar_p_value(0, 50)
+
+
+def test_holm_agrees_with_scipys_definition_and_keeps_the_order() -> None:
+    random_values = random.Random(13)
+    for size in range(1, 10):
+        values = [random_values.random() ** 3 for _ in range(size)]
+        adjusted = holm(values)
+        ordered = sorted(values)
+        expected = [min(1.0, max((size - j) * ordered[j] for j in range(i + 1))) for i in range(size)]
+        assert sorted(adjusted) == pytest.approx(expected)
+        assert all(one >= value for one, value in zip(adjusted, values, strict=True))

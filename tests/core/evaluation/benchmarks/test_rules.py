@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from r1vl_core.evaluation.benchmarks.registry import MODULES
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile, Ruling
-from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark, score
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Undecided, read_benchmark, score
 from tests.core.reasoning.golden import load
 
 from .files import ROWS, benchmark_file, write
@@ -162,14 +162,18 @@ def test_strict_is_right_where_the_toolkit_is_not(tmp_path: Path, name: str, cha
 
 def test_a_judge_is_asked_about_what_no_rule_decides_and_about_nothing_else(tmp_path: Path) -> None:
     file = benchmark_file(tmp_path, "mathverse", {}, {}, {})
-    asked = []
+    asked: list[Undecided] = []
 
-    def judge(name: str, row: Mapping[str, str], ruling: Ruling) -> bool | None:
-        asked.append((name, row["index"], ruling.extracted))
-        return True if ruling.extracted == "it is B" else None
+    def judge(undecided: Sequence[Undecided]) -> list[Ruling]:
+        asked.extend(undecided)
+        return [Ruling("B", True, "asked", "judge") if one.response == "it is B" else one.ruling for one in undecided]
 
     result = score(file, {"0": "B", "1": "it is B", "2": "who knows"}, "paper", judge)
-    assert asked == [("mathverse", "1", "it is B"), ("mathverse", "2", "who knows")]
+    assert [(one.row["index"], one.response, one.ruling.extracted) for one in asked] == [
+        ("1", "it is B", "it is B"),
+        ("2", "who knows", "who knows"),
+    ]
+    assert [asked[0].rule(answer).decided_by for answer in ("B", "C")] == ["rule", "unresolved"]
     assert [(ruling.correct, ruling.decided_by) for ruling in result.rulings.values()] == [
         (True, "rule"),
         (True, "judge"),

@@ -1,0 +1,124 @@
+"""r1vl compare: every way to name a run, what is said of it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.comparing import print_comparison
+from r1vl_core.data import responses
+from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, VerdictRow
+from r1vl_core.evaluation.evaluate import write_responses
+from r1vl_core.records import ScoredResponse
+from tasks.recipe import Recipe
+from tasks.store import Artifact, Store
+
+
+def evaluation(root: Path, policy: str, right: Sequence[bool], profile: str = "paper", **changed: Any) -> Artifact:
+    """An evaluation in the store: DynaMath, two variants a seed, every verdict by one profile."""
+
+    def build(folder: Path) -> None:
+        about = {"partial": False, "where_clause": None, "row_limit": None, **changed}
+        asked = [AskedRow("dynamath", str(i), "algebra", "?", "1", str(i // 2)) for i in range(len(right))]
+        said = [ResponseRow("dynamath", str(i), 0, "1", 3, False) for i in range(len(right))]
+        ruled = [VerdictRow("dynamath", str(i), 0, profile, "1", one, "correct", "number", "rule") for i, one in enumerate(right)]
+        head = Evaluation(policy, policy, "reasoning", {}, datetime(2026, 11, 23), **about)
+        responses.write(folder / responses.FILE, head, asked, said, ruled)
+
+    return Store(root).put(Recipe("evaluation", 1, {"policy": policy, "right": list(right)}, {}), build)
+
+
+def rows(path: Path, right: Sequence[bool], **fields: Any) -> Path:
+    lines = [
+        json.dumps({"index": str(i), "correct": one, "benchmark": "mmstar", "profile": "paper", **fields}) for i, one in enumerate(right)
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def pipeline(folder: Path, warmup: Sequence[bool], stepgrpo: Sequence[bool], partial: dict[str, int] | None = None) -> Path:
+    folder.mkdir()
+    for name, right in (("warmup", warmup), ("stepgrpo", stepgrpo)):
+        scored = [ScoredResponse(str(i), "", "", "", "", "correct" if one else "wrong", "", 1, False) for i, one in enumerate(right)]
+        write_responses(folder / f"{name}.parquet", scored)
+    (folder / "summary.json").write_text(json.dumps({"partial": partial}))
+    return folder
+
+
+def compared(
+    capsys: pytest.CaptureFixture[str], root: Path, first: str | Path, second: str | Path | None, profile: str | None = None
+) -> Any:
+    print_comparison(root, str(first), None if second is None else str(second), profile, as_json=True)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_goes_by_key_policy_folder_and_file_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = evaluation(tmp_path, "old", [False] * 20), evaluation(tmp_path, "new", [True] * 20)
+    expected = compared(capsys, tmp_path, first.path, second.path)
+    assert (expected["first"], expected["second"], expected["profile"]) == ("old", "new", "paper")
+    (found,) = expected["benchmarks"]
+    assert (found["num_rows"], found["num_clusters"], found["difference"]) == (20, 10, 1.0)
+    assert found["p_value"] == 2 / 2**10 > found["p_mcnemar"]
+    assert found["gained"] == [str(i) for i in range(20)]
+    for one, other in ((first.key[:12], second.key), ("old", "new"), (first.path / responses.FILE, second.path / responses.FILE)):
+        assert compared(capsys, tmp_path, one, other) == expected
+
+
+def test_a_policys_newest_evaluation_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluation(tmp_path, "tiny", [False] * 8)
+    evaluation(tmp_path, "tiny", [True] * 8)
+    assert (
+        compared(capsys, tmp_path, "tiny", rows(tmp_path / "r.jsonl", [True] * 8, benchmark="dynamath"))["benchmarks"][0]["first_accuracy"]
+        == 1.0
+    )
+
+
+def test_a_pipelines_two_policies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = pipeline(tmp_path / "a", [False] * 20, [True] * 19 + [False], partial={"answered": 20, "all": 600})
+    found = compared(capsys, tmp_path, folder, None)
+    assert (found["first"], found["second"]) == ("warm-up", "StepGRPO")
+    assert found["overall"]["sentence"].startswith("StepGRPO beats warm-up on all rows together: +95.0 points [")
+    assert "warm-up: partial, the first 20 of 600 rows" in found["notes"]
+    other = pipeline(tmp_path / "b", [True] * 20, [True] * 20)
+    names = compared(capsys, tmp_path, f"{folder}:stepgrpo", other)
+    assert (names["first"], names["second"]) == (f"StepGRPO ({folder}:stepgrpo)", f"StepGRPO ({other})")
+
+
+def test_rows_in_one_run_alone_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = rows(tmp_path / "old.jsonl", [False] * 12), rows(tmp_path / "new.jsonl", [True] * 10)
+    print_comparison(tmp_path, str(first), str(second), None, as_json=False)
+    shown = capsys.readouterr().out
+    assert "mmstar: 10 common rows, of 12 and 10" in shown
+    assert "new beats old on mmstar: +100.0 points" in shown
+    assert max(map(len, shown.splitlines())) < 120
+
+
+REFUSED = {
+    "no run": (["nope", "nope"], None, "no run 'nope' under"),
+    "one policy": (["new"], None, "evaluated one policy; give a second RUN"),
+    "no verdicts": (["new", "old"], "strict", "no verdicts by the profile strict"),
+    "another profile": (["r.jsonl", "s.jsonl"], None, "is judged by paper, .* by strict; give --profile"),
+    "asked for another": (["r.jsonl", "r.jsonl"], "strict", "judged by paper, wanted strict"),
+    "no benchmark": (["r.jsonl", "new"], None, "no benchmark in common: the first has mmstar, the second dynamath"),
+    "no verdict": (["bad.jsonl", "new"], None, "bad.jsonl, line 1: no verdict"),
+    "twice": (["twice.jsonl", "new"], None, "row '0' has a verdict already"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_compared_is_told(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for policy in ("old", "new"):
+        evaluation(tmp_path / "root", policy, [True] * 4)
+    rows(Path("r.jsonl"), [True])
+    rows(Path("s.jsonl"), [True], profile="strict")
+    Path("bad.jsonl").write_text('{"index": "0"}\n')
+    Path("twice.jsonl").write_text('{"index": "0", "correct": true}\n' * 2)
+    runs, profile, said = REFUSED[name]
+    with pytest.raises(ValueError, match=said):
+        print_comparison(tmp_path / "root", runs[0], runs[1] if len(runs) > 1 else None, profile, as_json=True)
