@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.rollout import Rollout, generate
+from r1vl_core.policy.shared_pictures import distinct_pictures
 from tests.core.tiny_policies import ARCHITECTURES, picture, tiny_policy
 
 TEXTS = ("How many?", "What is the sum of all digits?", "Red or blue?", "7+5?")
@@ -30,6 +32,14 @@ def answered(policy: Policy, prompts: list[Prompt]) -> list[Rollout]:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_each_picture_is_one_where_models_take_encoded_ones(architecture: str) -> None:
+    policy = tiny_policy(architecture)
+    prompts = prompts_about(policy)
+    takes = "mm_encoder_outputs" in inspect.signature(policy.model.model.forward).parameters
+    assert distinct_pictures(policy, prompts) == (prompts[:2] if takes else prompts)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_sharing_pictures_changes_no_response_and_encodes_each_once(architecture: str) -> None:
     policy = tiny_policy(architecture)
     prompts = prompts_about(policy)
@@ -41,7 +51,7 @@ def test_sharing_pictures_changes_no_response_and_encodes_each_once(architecture
     handle = policy.model.model.visual.register_forward_pre_hook(count, with_kwargs=True)
     together = answered(policy, prompts)
     handle.remove()
-    assert num_patches == [sum(len(prompt.pixel_values) for prompt in prompts[:2])]
+    assert num_patches == [sum(len(prompt.pixel_values) for prompt in distinct_pictures(policy, prompts))]
     separate = answered(policy, [apart(prompt) for prompt in prompts])
     alone = [rollout for prompt in prompts for rollout in answered(policy, [prompt])]
     assert [rollout.token_ids for rollout in together] == [rollout.token_ids for rollout in separate]
