@@ -78,7 +78,7 @@ class DigestCache:
         return digest
 
     def _recall(self, paths: Iterable[Path]) -> dict[str, tuple[str, str]]:
-        if not self.path.parent.is_dir():
+        if not os.path.isdir(self.path.parent):  # False as well where we may not look
             return {}
         try:
             with closing(self._open()) as database:
@@ -93,7 +93,7 @@ class DigestCache:
             return {}
 
     def _remember(self, fresh: Mapping[str, tuple[str, str]]) -> None:
-        if not fresh or not self.path.parent.is_dir():
+        if not fresh or not os.path.isdir(self.path.parent):
             return
         try:
             with closing(self._open()) as database, database:

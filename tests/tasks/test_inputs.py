@@ -125,7 +125,7 @@ def test_a_root_that_may_only_be_read_costs_time_only_and_no_words(
         cache.path.chmod(0o444)
     cache.path.parent.chmod(0o555)
     user = os.geteuid()
-    for folder in list(cache.path.parents)[1:4]:
+    for folder in list(cache.path.parents)[1:5]:
         folder.chmod(folder.stat().st_mode | 0o055)
     if user == 0:
         os.seteuid(65534)  # permissions mean nothing to root
