@@ -8,7 +8,7 @@ STAMP := $(VENV)/.r1vl-installed
 LOCK := infra/requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak format up down
+.PHONY: help setup run test lint types contracts soak format up down
 
 help:
 	@echo "make run     set up, start Prefect and MLflow on loopback, run r1vl/full-pipeline, print the result"
@@ -38,11 +38,18 @@ run: setup
 	@$(BIN)/r1vl submit full-pipeline
 
 test: setup
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types contracts
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
+
+contracts: setup
 	$(BIN)/lint-imports
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak.kills

@@ -20,6 +20,7 @@ from r1vl_core.data import responses as stored
 from r1vl_core.evaluation.published import FILES
 from r1vl_core.handwriting.world import make_world
 from tests.core.evaluation.benchmarks.files import FIXTURES
+from tests.flows.command import r1vl
 from tests.flows.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)  # every evaluation starts a process that loads a model
@@ -33,10 +34,8 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "COLUMNS": "80", "R1VL_DEVICE": "cpu", **more}
 
 
-def r1vl(*arguments: str | Path, root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments, root=root), env=environment(**variables), capture_output=True, text=True, timeout=400, check=False
-    )
+def told(*arguments: str | Path, root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return r1vl("eval", *arguments, root=root, **{"COLUMNS": "80", "R1VL_DEVICE": "cpu", **variables})
 
 
 def answers_in(root: Path) -> list[list[dict[str, Any]]]:
@@ -76,22 +75,22 @@ def test_killed_and_run_again_it_asks_nothing_twice_and_ends_the_same(data: Path
     process.wait()
     before = answers_in(root)
     assert 0 < len(before) < 40
-    resumed = r1vl(*asked, root=root, **small)
+    resumed = told(*asked, root=root, **small)
     keys = [row[0]["row_index"] for row in before]
     assert len(set(keys)) == len(keys)
-    whole = r1vl(*asked, root=tmp_path / "whole", R1VL_NUM_PROCESSES="2")
+    whole = told(*asked, root=tmp_path / "whole", R1VL_NUM_PROCESSES="2")
     assert responses_of(resumed) == responses_of(whole)
     assert len(responses_of(whole)) == 40
 
 
 def test_every_benchmark_stands_in_one_table_and_a_second_time_no_model_is_asked(data: Path, tmp_path: Path) -> None:
     asked = ["r1vl-tiny", "--data-dir", data, "--max-new-tokens", "4", "--where", "index <> '1'"]
-    first = r1vl(*asked, root=tmp_path)
+    first = told(*asked, root=tmp_path)
     assert first.returncode == 0, first.stderr
     assert max(map(len, first.stdout.splitlines()[:12])) <= 80
     for shown in ("PARTIAL", "R1-VL-7B*", "63.5", "57.1", "95 % interval", "AVG", "rows chosen by --where", "built: "):
         assert shown in first.stdout
-    again = json.loads(r1vl(*asked, "--profile", "strict", "--json", root=tmp_path, PATH="").stdout)
+    again = json.loads(told(*asked, "--profile", "strict", "--json", root=tmp_path, PATH="").stdout)
     assert (again["state"], again["partial"], again["profile"]) == ("cached", True, "strict")
     assert list(again["benchmarks"]) == [name for name in FILES if name != "handwriting"]
     assert again["average"]["cut"] <= again["average"]["exact"]
@@ -105,7 +104,7 @@ def test_every_benchmark_stands_in_one_table_and_a_second_time_no_model_is_asked
 
 def test_several_samples_have_pass_at_k_and_a_vote(data: Path, tmp_path: Path) -> None:
     asked = ["r1vl-tiny", "--benchmarks", "handwriting", "--data-dir", data, "--limit", "6", "--max-new-tokens", "60"]
-    done = r1vl(*asked, "--samples", "3", "--temperature", "0.8", "--json", root=tmp_path)
+    done = told(*asked, "--samples", "3", "--temperature", "0.8", "--json", root=tmp_path)
     assert done.returncode == 0, done.stderr
     table = json.loads(done.stdout)["benchmarks"]["handwriting"]
     assert (table["num_rows"], table["num_all"], table["num_samples"]) == (6, 40, 3)
@@ -146,6 +145,6 @@ def test_what_is_wrong_is_told_before_anything_is_asked(given: dict[str, Any], t
 
 
 def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
-    done = r1vl("r1vl-tiny", "--benchmarks", "mmstar", "--data-dir", tmp_path, root=tmp_path / "root")
+    done = told("r1vl-tiny", "--benchmarks", "mmstar", "--data-dir", tmp_path, root=tmp_path / "root")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert f"no file {tmp_path / 'MMStar.tsv'}" in done.stderr

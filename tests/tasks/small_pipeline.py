@@ -15,12 +15,12 @@ SMALL = {
     "prompt": "plain",
     "max_pixels": 200704,
     "world": {"num_questions": 48, "num_heldout": 12, "seed": 5},
-    "warmup": {"num_epochs": 8.0, "batch_size": 6, "learning_rate": 2e-3, "save_every": 10},
+    "warmup": {"num_epochs": 6.0, "batch_size": 6, "learning_rate": 3e-3, "save_every": 10},
     "stepgrpo": {"num_steps": 4, "questions_per_step": 4, "group_size": 4, "temperature": 0.9, "max_new_tokens": 100, "save_every": 1},
     "evaluate": {"max_new_tokens": 100},
     "report": {"num_groups": 4, "num_responses": 6},
 }
-"""A warm-up after which a fifth of the answers is right."""
+"""A warm-up after which some answers are right, and most are not."""
 
 RUNTIME = Runtime(num_workers=1, device="cpu")
 
