@@ -111,6 +111,8 @@ def stage_of(request: Request) -> Stage:
         who = request.who
         files = {file.name: inputs.file(file.path) for file in request.files}
         settings = {**request.settings, "benchmarks": [*files], "where": request.where, "limit": request.limit}
+        if request.where is not None:  # it may say random() or today(): what was chosen is what is asked
+            settings["rows"] = hashlib.sha256(spell(request.chosen).encode("ascii")).hexdigest()
         return Recipe(NAME, REVISION, settings, {**files, "policy": who.digest}, {who.prompt: prompt_digest(who.prompt)})
 
     def build(job: Build) -> Mapping[str, Any]:

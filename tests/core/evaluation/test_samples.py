@@ -56,6 +56,7 @@ def test_the_papers_rows_have_the_papers_means() -> None:
         ("category = 'math' AND index > 8", [9, 11]),
         ("category = 'it''s' AND index::INT < 3", [0, 2]),
         ("\"l2-category\" = 'y'", []),
+        ("index IN (3, 5) AND len(list_filter([index], lambda x: x > 3)) = 1 -- a remark", [5]),
     ],
 )
 def test_an_expression_chooses_rows(expression: str, places: list[int]) -> None:
@@ -75,9 +76,21 @@ def test_an_expression_chooses_rows(expression: str, places: list[int]) -> None:
         "index IN (SELECT content FROM read_text('/etc/hostname'))",
         "true ORDER BY 1",
         "count(*) > 1",
+        "index IN (SELECT count(*) FROM duckdb_settings())",
+        "EXISTS (FROM range(1000000000000))",
+        "CASE WHEN true THEN (FROM query('SELECT true')) END",
+        "category = getenv('HOME')",
     ],
 )
 def test_what_is_no_expression_over_the_columns_is_told_in_one_line(expression: str) -> None:
     with pytest.raises(ValueError, match=r"--where .*a\.tsv has the columns index, category, l2-category") as told:
         matching(ROWS, expression, "a.tsv")
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(("expression", "told"), [("(" * 50_000, "50,000 characters"), ("category = '\udcff'", "no UTF-8")])
+def test_what_duckdb_would_choke_on_is_refused_before(expression: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as error:
+        matching(ROWS, expression, "a.tsv")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 200
