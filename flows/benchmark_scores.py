@@ -57,13 +57,19 @@ def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
 
 
 def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
-    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by, benchmark, profile, and `group`: what the
-    row hangs together with others by, null where rows stand alone. Raises ValueError when it cannot."""
+    """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by, benchmark, profile, `group`: what the row
+    hangs together with others by, null where rows stand alone, and `gold`: the right answer. Raises ValueError when it cannot."""
     try:
         with path.open("w", encoding="utf-8") as out:
             for index, ruling in scored.rulings.items():
                 row = {"index": index, "extracted": ruling.extracted, "correct": ruling.correct, "rule": ruling.rule}
-                of = {"benchmark": scored.benchmark, "profile": scored.profile, "group": group_key(file.name, file.rows[index])}
+                asked = file.rows[index]
+                of = {
+                    "benchmark": scored.benchmark,
+                    "profile": scored.profile,
+                    "group": group_key(file.name, asked),
+                    "gold": asked["answer"],
+                }
                 print(json.dumps({**row, "decided_by": ruling.decided_by, **of}), file=out)
     except OSError as error:
         raise ValueError(f"--rows {path}: {error.strerror or error}; give a file in a folder that is there") from None

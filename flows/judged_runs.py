@@ -116,20 +116,21 @@ def _of_pipeline(folder: Path, policy: str, run: str, profile: str | None) -> Ju
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     partial = summary.get("partial")
     notes = (f"{POLICIES[policy]}: partial, the first {partial['answered']} of {partial['all']} rows",) if partial else ()
-    return JudgedRun(POLICIES[policy], "strict", {HELD_OUT: {row.index: Verdict(is_right(row)) for row in rows}}, notes)
+    return JudgedRun(POLICIES[policy], "strict", {HELD_OUT: {row.index: Verdict(is_right(row), gold=row.answer) for row in rows}}, notes)
 
 
 def _of_evaluation(file: Path, profile: str | None) -> JudgedRun:
     profile = profile or "paper"
     evaluation = responses.read_evaluation(file)
-    cluster = {(row.benchmark, row.row_index): row.group_key for row in responses.read_questions(file)}
+    asked = {(row.benchmark, row.row_index): row for row in responses.read_questions(file)}
     verdicts = responses.read_verdicts(file, profile)
     if not verdicts:
         raise ValueError(f"{file}: holds no verdicts by the profile {profile}; give --profile one that it was scored by")
     answers: dict[str, dict[str, Verdict]] = {}
     for one in verdicts:
         if one.sample == 0:
-            answers.setdefault(one.benchmark, {})[one.row_index] = Verdict(one.correct, cluster[one.benchmark, one.row_index])
+            row = asked[one.benchmark, one.row_index]
+            answers.setdefault(one.benchmark, {})[one.row_index] = Verdict(one.correct, row.group_key, row.answer)
     notes = [f"{evaluation.policy}: partial, only some rows were asked"] if evaluation.partial else []
     notes += [f"{evaluation.policy}: several samples a row, of which the first is compared"] if any(one.sample for one in verdicts) else []
     return JudgedRun(evaluation.policy, profile, answers, tuple(notes))
@@ -145,8 +146,8 @@ def _of_rows(file: Path, profile: str | None) -> JudgedRun:
         rows = answers.setdefault(str(record.get("benchmark", "rows")), {})
         if str(record["index"]) in rows:
             raise ValueError(f"{place}: row {record['index']!r:.80} has a verdict already; keep one")
-        group = record.get("group")
-        rows[str(record["index"])] = Verdict(record["correct"], None if group is None else str(group))
+        group, gold = (None if record.get(name) is None else str(record[name]) for name in ("group", "gold"))
+        rows[str(record["index"])] = Verdict(record["correct"], group, gold)
         profiles.add(record.get("profile"))
     if not answers:
         raise ValueError(f"{file}: holds no verdict; give what `r1vl score --rows` wrote")

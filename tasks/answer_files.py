@@ -27,7 +27,7 @@ class AnswerFile:
         self._path = folder / f"answers-{process}.jsonl"
 
     def __enter__(self) -> AnswerFile:
-        self._file = self._path.open("ab")
+        self._file = self._path.open("ab", buffering=0)
         self._file.truncate(_length_of_whole_lines(self._path))
         return self
 
@@ -35,11 +35,16 @@ class AnswerFile:
         self._file.close()
 
     def append(self, answers: Iterable[Iterable[ResponseRow]]) -> None:
-        """Put the responses to some rows on the disk, a line a row."""
-        lines = "".join(json.dumps([asdict(response) for response in row]) + "\n" for row in answers)
-        self._file.write(lines.encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Put the responses to some rows on the disk, a line a row: all of them or none. Raises OSError naming the file."""
+        left = "".join(json.dumps([asdict(response) for response in row]) + "\n" for row in answers).encode()
+        start = self._file.seek(0, os.SEEK_END)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(start)  # half a line would spoil the one behind it
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
 
 def read_answers(folder: Path) -> dict[Key, list[ResponseRow]]:

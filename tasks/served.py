@@ -53,14 +53,14 @@ def answer_all(
 ) -> None:
     """Have every question answered that no file of the scratch holds an answer to; a row is kept as soon as its samples are there.
 
-    Raises ModelStopped when the service is out, ValueError for what the user must mend.
+    Raises ModelStopped when the service is out, OSError when the disk is full, ValueError for what the user must mend.
     """
     done = read_answers(job.work)
     left = [question for question in questions if (question.benchmark, question.index) not in done]
     waiting = with_pictures(left, files)  # shared by all that ask
     dials = dials_of(served.base_url, served.model, decoding.max_new_tokens)
     pace = pace or Pace(dials.concurrency)
-    problems: list[ModelStopped | ValueError] = []
+    problems: list[OSError | ValueError] = []
 
     async def run(file: AnswerFile) -> None:
         num_done = len(questions) - len(left)
@@ -80,7 +80,7 @@ def answer_all(
                         await answer_one(question, pictures)
                         if problems:
                             return
-                except (ModelStopped, ValueError) as problem:  # the others end what they have begun: it is paid for
+                except (OSError, ValueError) as problem:  # a full disk, too; the others end what they have begun: it is paid for
                     problems.append(problem)
 
             async with asyncio.TaskGroup() as group:
@@ -148,4 +148,6 @@ def _sampling(decoding: Decoding, sample: int) -> dict[str, Any]:
 
 def _row(question: AskedText, sample: int, completion: Completion) -> ResponseRow:
     num_tokens = completion.tokens.answered if completion.tokens else None
-    return ResponseRow(question.benchmark, question.index, sample, completion.text, num_tokens, completion.finish == "length")
+    # What is scored is what is kept, and half a surrogate pair, which JSON can bring, has no UTF-8 spelling to be kept in.
+    text = completion.text.encode("utf-8", "replace").decode()
+    return ResponseRow(question.benchmark, question.index, sample, text, num_tokens, completion.finish == "length")

@@ -53,7 +53,7 @@ def _check_text(expression: str) -> None:
 
 
 def _check_one_row(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
-    """A query within the expression sees DuckDB's own tables, and may never end. What does not parse is left to be refused as it is used."""
+    """A query within the expression sees DuckDB's own tables, and may never end. What does not parse is refused where it is used."""
     ((tree,),) = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT {expression}"]).fetchall()
     if any(node.get("class") == "SUBQUERY" for node in _nodes(json.loads(tree))):
         raise _QueryWithin("a query of its own where one expression is wanted")

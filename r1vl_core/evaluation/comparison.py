@@ -28,7 +28,8 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Was a row answered right, and which rows does it hang together with (None: it stands alone)?
+    """Was a row answered right, and which rows does it hang together with (None: it stands alone)? `gold` is its right answer, None where
+    nothing says so.
 
     >>> Verdict(True).cluster is None
     True
@@ -36,6 +37,7 @@ class Verdict:
 
     correct: bool
     cluster: str | None = None
+    gold: str | None = None
 
 
 Answers = Mapping[str, Verdict]
@@ -76,7 +78,7 @@ class Comparison:
 def compare_answers(first: Mapping[str, Answers], second: Mapping[str, Answers]) -> tuple[list[Comparison], Comparison]:
     """Every benchmark that both have answers to, in the first's order, and the rows of all of them together.
 
-    Raises ValueError where they have no benchmark, or no row of one, in common.
+    Raises ValueError where they have no benchmark, or no row of one, in common, and where a row is not the same question in both.
     """
     names = [name for name in first if name in second]
     if not names:
@@ -136,7 +138,8 @@ def _compare(name: str, of: Mapping[str, tuple[Answers, Answers]]) -> Comparison
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     common = [key for key in first if key in second]
-    clusters = _clusters(common, first)
+    _check_same_rows(common, first, second)
+    clusters = _clusters(common, first, second)
     interval: Interval | None = pairs.interval
     p_value, num_clusters = pairs.p_value, None
     if len(clusters) < len(common):
@@ -148,20 +151,41 @@ def _compare(name: str, of: Mapping[str, tuple[Answers, Answers]]) -> Comparison
     return Comparison(name, pairs, len(first), len(second), num_clusters, interval, p_value, p_value, gained, lost)
 
 
-def _clusters(common: Sequence[Key], rows: Rows) -> Clusters:
-    """Rows by what they hang together by; one that stands alone is a cluster of its own."""
+def _check_same_rows(common: Sequence[Key], first: Rows, second: Rows) -> None:
+    """Files of the same name count their rows alike: pairs by index alone could be of unlike questions."""
+    for benchmark, index in common:
+        golds = first[benchmark, index].gold, second[benchmark, index].gold
+        if None not in golds and golds[0] != golds[1]:
+            raise ValueError(
+                f"{benchmark}: row {index!r:.80} has the answer {golds[0]!r:.80} in the first run and {golds[1]!r:.80} in the second: "
+                "they were asked different files; evaluate both on one"
+            )
+
+
+def _clusters(common: Sequence[Key], first: Rows, second: Rows) -> Clusters:
+    """Rows by what they hang together by, where either run says so; one that stands alone is a cluster of its own."""
     found: dict[tuple[str, str, bool], list[Key]] = {}
     for key in common:
-        cluster = rows[key].cluster
+        cluster = second[key].cluster if first[key].cluster is None else first[key].cluster
         found.setdefault((key[0], key[1], False) if cluster is None else (key[0], cluster, True), []).append(key)
     return found
 
 
 def _clustered(clusters: Clusters, first: Rows, second: Rows) -> Interval | None:
     """Clusters are drawn within their benchmark, which has the weight of its rows."""
-    if len(clusters) > 1 and all(first[key].correct == second[key].correct for keys in clusters.values() for key in keys):
-        return paired_difference_interval(len(clusters), 0, 0, 0)  # no resample differs: as one row a cluster would
-    return bootstrap_difference(_strata(clusters, first), _strata(clusters, second))
+    before, after = _strata(clusters, first), _strata(clusters, second)
+    if all(one.num_clusters > 1 and _is_alike(one, other) for one, other in zip(before, after, strict=True)):
+        # No resample differs, which does not make the difference certain: each cluster is counted as one row.
+        pairs = [(first[key].correct, second[key].correct) for keys in clusters.values() for key in keys]
+        gained, lost = (round(pairs.count(pair) * len(clusters) / len(pairs)) for pair in ((False, True), (True, False)))
+        return paired_difference_interval(max(0, len(clusters) - gained - lost), lost, gained, 0)
+    return bootstrap_difference(before, after)
+
+
+def _is_alike(before: Stratum, after: Stratum) -> bool:
+    """Whether the second policy gained the same share of every cluster."""
+    gained, totals = after.hits - before.hits, after.totals
+    return bool((gained * totals.sum() == gained.sum() * totals).all())
 
 
 def _strata(clusters: Clusters, rows: Rows) -> list[Stratum]:

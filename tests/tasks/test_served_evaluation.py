@@ -5,6 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +19,12 @@ from PIL import Image
 from flows.evaluating import Asked, evaluate
 from r1vl_core.config import Runtime
 from r1vl_core.data import responses as stored
+from r1vl_core.evaluation.benchmarks.rulings import PROFILES
 from r1vl_core.evaluation.published import FILES
+from tasks.stages import flat
 from tests.chat_server import Reply, fails, says, serving
 from tests.core.evaluation.benchmarks.files import FIXTURES
+from tests.flows.command import r1vl
 
 
 @pytest.fixture
@@ -79,3 +87,76 @@ def test_what_was_answered_before_it_stopped_is_not_asked_again(data: Path, caps
 def test_what_the_user_must_mend_is_told(reply: Reply, told: str, data: Path) -> None:
     with serving(lambda _request, _number: reply) as server, pytest.raises(ValueError, match=told):
         ask(data, server.url)
+
+
+@contextmanager
+def full_disk(num_bytes: int) -> Iterator[None]:
+    """No file of this process grows beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_named_and_costs_no_answer_that_was_kept(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(lambda _request, _number: says("No " * 10_000)) as server:
+        with full_disk(100_000), pytest.raises(OSError, match="File too large") as full:
+            ask(data, server.url)
+        file = Path(full.value.filename)
+        kept = [json.loads(line)[0]["row_index"] for line in file.read_bytes().splitlines()]
+        num_asked = len(server.requests)
+        ask(data, server.url)
+        assert len(server.requests) - num_asked == 12 - len(kept)
+    rows = stored.read_responses(Path(json.loads(capsys.readouterr().out)["responses"]))
+    assert 0 < len(kept) < 12 == len(rows)
+
+
+HOSTILE = [
+    "The final answer is: Yes\ud800",
+    "The final answer is: No\udfff",
+    "\ud800 The final answer is: A\udfff",
+    "A\x00B",
+    "",
+    "nan",
+    "None",
+    "²",
+    "9**9**9",
+    "=1+1",
+    '{"short answer": 5}',
+    "x" * 100_000,
+    "</script><script>alert(1)</script>",
+    "The final answer is: Yes",
+    "The final answer is: B",
+    "The final answer is: 12",
+]
+"""Answers that a spreadsheet, a database or a page may stumble over, and some that are right now and then."""
+
+
+def test_its_scores_are_those_of_r1vl_score_on_the_responses_it_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["dynamath", "hallusionbench", "mathverse", "mme"]  # those whose rows hang together, or whose tables are deep
+    for name in names:
+        (tmp_path / FILES[name]).symlink_to(FIXTURES / f"{name}.tsv")
+    answers = cycle(HOSTILE)
+    with serving(lambda _request, _number: says(next(answers))) as server:
+        asked = Asked(None, ",".join(names), tmp_path, endpoint=server.url, model="served-1")
+        evaluate(Runtime(root=tmp_path / "root"), asked, "paper", as_json=True)
+    file = Path(json.loads(capsys.readouterr().out)["responses"])
+    rows, scores = stored.read_responses(file), stored.read_scores(file)
+    for name in names:
+        said, ruled = tmp_path / f"{name}.jsonl", tmp_path / "rows.jsonl"
+        said.write_text("".join(json.dumps({"index": r.row_index, "response": r.response}) + "\n" for r in rows if r.benchmark == name))
+        for profile in PROFILES:
+            given = ["--data", tmp_path / FILES[name], "--responses", said, "--profile", profile, "--json", "--rows", ruled]
+            result = json.loads(r1vl("score", name, *given).stdout)
+            kept = {one.column_name: one.value for one in scores if (one.benchmark, one.profile) == (name, profile)}
+            assert kept == flat({"published": result["column"], **result["tables"]})
+            verdicts = [one for one in stored.read_verdicts(file, profile) if one.benchmark == name]
+            lines = map(json.loads, ruled.read_text().splitlines())
+            of_row = ("index", "extracted", "correct", "rule", "decided_by")
+            assert [tuple(line[key] for key in of_row) for line in lines] == [
+                (one.row_index, one.extracted, one.correct, one.rule, one.decided_by) for one in verdicts
+            ]

@@ -77,3 +77,31 @@ def test_nothing_in_common_is_told() -> None:
         compare_answers({"mme": alone(True)}, {"mmstar": alone(True)})
     with pytest.raises(ValueError, match="mme: the two policies have no row in common"):
         compare_answers({"mme": alone(True)}, {"mme": {"x": Verdict(True)}})
+
+
+@pytest.mark.parametrize(("before", "after", "difference"), [((0, 0), (1, 1), 1.0), ((0, 0), (1, 0), 0.5), ((1, 0), (0, 0), -0.5)])
+def test_clusters_that_all_gain_alike_do_not_make_a_difference_certain(
+    before: tuple[int, int], after: tuple[int, int], difference: float
+) -> None:
+    first, second = ({str(i): Verdict(bool(side[i % 2]), str(i // 2)) for i in range(20)} for side in (before, after))
+    (found,), _ = compare_answers({"dynamath": first}, {"dynamath": second})
+    assert found.interval is not None
+    assert found.pairs.difference == difference
+    assert found.interval.high - found.interval.low > 0.2
+    assert found.interval.low <= difference <= found.interval.high
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_one_run_that_knows_the_clusters_is_enough(side: int) -> None:
+    runs = [{str(i): Verdict(right, str(i // 2)) for i in range(20)} for right in (False, True)]
+    runs[side] = {index: Verdict(one.correct) for index, one in runs[side].items()}
+    (found,), _ = compare_answers({"mme": runs[0]}, {"mme": runs[1]})
+    assert found.num_clusters == 10
+    assert found.p_value == 2 / 2**10
+
+
+def test_rows_of_unlike_files_are_no_pairs() -> None:
+    first, second = ({str(i): Verdict(True, gold=str(i % size)) for i in range(9)} for size in (3, 4))
+    with pytest.raises(ValueError, match=r"heldout: row '3' has the answer '0' in the first run and '3' in the second"):
+        compare_answers({"heldout": first}, {"heldout": second})
+    compare_answers({"heldout": first}, {"heldout": alone(*[True] * 9)})
