@@ -148,6 +148,4 @@ def _sampling(decoding: Decoding, sample: int) -> dict[str, Any]:
 
 def _row(question: AskedText, sample: int, completion: Completion) -> ResponseRow:
     num_tokens = completion.tokens.answered if completion.tokens else None
-    # What is scored is what is kept, and half a surrogate pair, which JSON can bring, has no UTF-8 spelling to be kept in.
-    text = completion.text.encode("utf-8", "replace").decode()
-    return ResponseRow(question.benchmark, question.index, sample, text, num_tokens, completion.finish == "length")
+    return ResponseRow(question.benchmark, question.index, sample, completion.text, num_tokens, completion.finish == "length")

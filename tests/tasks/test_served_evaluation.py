@@ -89,6 +89,13 @@ def test_what_the_user_must_mend_is_told(reply: Reply, told: str, data: Path) ->
         ask(data, server.url)
 
 
+def test_half_a_surrogate_pair_is_an_answer_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(lambda _request, _number: says("Yes\ud800, \N{GRINNING FACE}")) as server:
+        ask(data, server.url, limit=3)
+    rows = stored.read_responses(Path(json.loads(capsys.readouterr().out)["responses"]))
+    assert [row.response for row in rows] == ["Yes?, \N{GRINNING FACE}"] * 3
+
+
 @contextmanager
 def full_disk(num_bytes: int) -> Iterator[None]:
     """No file of this process grows beyond so many bytes."""
@@ -116,15 +123,10 @@ def test_a_full_disk_is_named_and_costs_no_answer_that_was_kept(data: Path, caps
 
 
 HOSTILE = [
-    "The final answer is: Yes\ud800",
-    "The final answer is: No\udfff",
-    "\ud800 The final answer is: A\udfff",
     "A\x00B",
     "",
     "nan",
     "None",
-    "²",
-    "9**9**9",
     "=1+1",
     '{"short answer": 5}',
     "x" * 100_000,

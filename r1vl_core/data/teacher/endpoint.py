@@ -7,6 +7,7 @@ service may answer with a proxy's page, half a body, or one that never ends.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ class _Body(BaseModel):
 
 def _read(content: bytes) -> Completion:
     try:
-        body = _Body.model_validate_json(content)
+        body = _Body.model_validate_json(_spellable(content))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -187,6 +188,16 @@ def _read(content: bytes) -> Completion:
         return Completion(choice.message.refusal or choice.message.content or "", "refusal", tokens)
     text = choice.message.content or ""
     return Completion(text, (choice.finish_reason or "stop") if text.strip() else "nothing", tokens)
+
+
+def _spellable(content: bytes) -> bytes:
+    """Half a surrogate pair, which JSON can escape and UTF-8 cannot spell, made a question mark; what is no JSON as it is."""
+    if b"\\ud" not in content.lower():
+        return content
+    try:
+        return json.dumps(json.loads(content), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return content
 
 
 def _counted(usage: Any) -> Tokens | None:
