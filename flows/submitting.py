@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from flows import servers
+from flows.choosing import choose, is_file_name
 from flows.deploying import DEPLOYMENTS
 from flows.doctor import close_abandoned
 from flows.leases import is_worked_on, process_of
@@ -60,8 +61,7 @@ def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]
     # deployments are spelled as Prefect spells names, stages as Python does; people write either
     named = deployment if "/" in deployment else f"{FLOW}/{deployment.replace('_', '-')}"
     found = desk.api.deployment(named)
-    # Prefect replaces no default by itself here: what is given is laid over the deployment's own parameters
-    parameters = {**found["parameters"], **parameters}
+    parameters = laid_over(found["parameters"], parameters)
     run = desk.api.submit(found["id"], parameters, run_name(parameters) if "preset" in parameters else None)
     desk.say(f"{FLOW}/{found['name']}, {run['name']} → {desk.page(run['id'])}")
     try:
@@ -72,6 +72,20 @@ def submit_and_follow(root: Path, deployment: str, parameters: Mapping[str, Any]
         follow(desk.api, run["id"], console)
         raise
     return _conclude(desk, run["id"], view)
+
+
+def laid_over(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A deployment's own parameters with what was given laid over them, override by override.
+
+    Raises ValueError for settings that its preset does not take; a preset in a file may lie with the worker, so only the flow can say.
+    """
+    overrides = {**(own.get("overrides") or {}), **(given.get("overrides") or {})}
+    # Prefect replaces no default by itself here, and one setting more must not undo those the deployment is made of
+    parameters = {**own, **given, **({"overrides": overrides} if overrides else {})}
+    preset = parameters.get("preset")
+    if isinstance(preset, str) and not is_file_name(preset):
+        choose(preset, overrides, parameters.get("seed"), given_by="--set")
+    return parameters
 
 
 def watch(root: Path, wanted: str | None) -> int:
