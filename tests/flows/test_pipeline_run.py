@@ -123,7 +123,9 @@ def test_mistakes_end_in_one_clear_line(site: Site, capsys: pytest.CaptureFixtur
     with pytest.raises(ValueError, match="until"):
         site.submit("full-pipeline", until="nope")
     too_large = site.submit("warmup", overrides={"warmup.learning_rate": 2})
-    assert submit_and_follow(site.root, "full-pipeline", {"preset": "huge"}, site.deployments) == 2
+    with pytest.raises(ValueError, match="no preset named 'huge'; there are "):
+        submit_and_follow(site.root, "full-pipeline", {"preset": "huge"}, site.deployments)
+    assert watch(site.root, site.submit("full-pipeline", preset="huge")) == 2  # as Prefect's own command would
     assert "Wrong input: no preset named 'huge'; there are " in capsys.readouterr().out
     run = site.finished(too_large)
     assert (run["state_name"], run["message"]) == ("Wrong input", "learning rate 2.0: too large; use one below 1")
