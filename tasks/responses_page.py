@@ -21,13 +21,17 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Answered:
-    """An evaluation as the page shows it: the first sample of each row, with the ruling by every profile it was scored by."""
+    """An evaluation as the page shows it: the first sample of each row, with the ruling by every profile it was scored by.
+
+    `asked` holds each row's question and right answer, as the file had them that was evaluated.
+    """
 
     name: str
     prompt: str
     is_partial: bool
     num_samples: int
     answers: Mapping[Key, AnswerView]
+    asked: Mapping[Key, tuple[str, str]]
 
 
 def read_answered(file: Path) -> Answered:
@@ -47,7 +51,9 @@ def read_answered(file: Path) -> Answered:
         for one in rows
         if one.sample == 0
     }
-    return Answered(evaluation.policy, evaluation.prompt, evaluation.partial, 1 + max((one.sample for one in rows), default=0), answers)
+    asked = {(one.benchmark, one.row_index): (one.question, one.answer) for one in stored.read_questions(file)}
+    num_samples = 1 + max((one.sample for one in rows), default=0)
+    return Answered(evaluation.policy, evaluation.prompt, evaluation.partial, num_samples, answers, asked)
 
 
 def write(out: Path, evaluations: Sequence[Answered], names: Sequence[str], files: Mapping[str, Path]) -> int:
@@ -80,6 +86,10 @@ def _rows(evaluations: Sequence[Answered], files: Mapping[str, Path]) -> Iterato
             raise ValueError(f"{path}: no row with the index {min(unknown)!r:.80}, which was answered; give the file that was evaluated")
         for index, pictures in read_pictures(path, wanted):
             row = file.rows[index]
+            if any(
+                one.asked.get((name, index), (row["question"], row["answer"])) != (row["question"], row["answer"]) for one in evaluations
+            ):
+                raise ValueError(f"{path}: row {index!r:.80} is not the question that was answered; give the file that was evaluated")
             yield RowView(
                 benchmark=name,
                 index=index,

@@ -68,6 +68,10 @@ def test_what_is_missing_is_named(tmp_path: Path, data_dir: Path) -> None:
         make_page(tmp_path, str(evaluation(tmp_path / "a", "old", ("0",))), None, tmp_path, tmp_path / "page")
     with pytest.raises(ValueError, match=r"no row with the index '9', which was answered"):
         make_page(tmp_path, str(evaluation(tmp_path / "b", "old", ("9",))), None, data_dir, tmp_path / "page")
+    (tmp_path / "other").mkdir()
+    write(tmp_path / "other" / FILES["mmstar"], [{**ROWS["mmstar"], "question": "What else?"}])
+    with pytest.raises(ValueError, match=r"row '0' is not the question that was answered"):
+        make_page(tmp_path, str(tmp_path / "a"), None, tmp_path / "other", tmp_path / "page")
     with pytest.raises(ValueError, match="no evaluation of `r1vl eval`"):
         make_page(tmp_path, str(data_dir / FILES["mmstar"]), None, data_dir, tmp_path / "page")
     assert not (tmp_path / "page").exists()
