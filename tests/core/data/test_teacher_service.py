@@ -331,8 +331,8 @@ def test_a_count_of_tokens_that_makes_no_sense_is_none(cache: AnswerCache, usage
 
 
 HOSTILE = {
-    "a lone surrogate": b'{"choices": [{"message": {"content": "\\ud800"}}]}',
     "nested a million times": b'{"choices": ' + b"[" * 10**6,
+    "nested, behind a lone surrogate": b'{"usage": "\\ud800", "choices": ' + b"[" * 10**6,
     "a number of a million digits": b'{"choices": [{"message": {"content": ' + b"9" * 10**6 + b"}}]}",
     "a list of parts": b'{"choices": [{"message": {"content": [{"type": "text", "text": "{}"}]}}]}',
     "not a number": b'{"choices": NaN}',
@@ -343,6 +343,11 @@ HOSTILE = {
 def test_a_body_made_to_hurt_is_no_answer(cache: AnswerCache, body: bytes) -> None:
     with serving(lambda request, number: Reply(body)) as chat, pytest.raises(NoAnswer, match="no chat completion"):
         one(chat, cache, max_attempts=2)
+
+
+def test_half_a_surrogate_pair_is_a_question_mark(cache: AnswerCache) -> None:
+    with serving(lambda request, number: Reply(b'{"choices": [{"message": {"content": "\\uD83D\\ude00 \\ud800!"}}]}')) as chat:
+        assert one(chat, cache).answer.text == "\U0001f600 ?!"
 
 
 def test_any_text_that_can_be_an_answer_is_kept_as_it_is(cache: AnswerCache) -> None:
