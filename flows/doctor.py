@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from flows import servers
-from flows.leases import drop_lease, is_worked_on
+from flows.leases import drop_lease, has_somebody
 from flows.prefect_api import TERMINAL, PrefectApi
 from tasks.mending import audit, repair
 from tasks.spool import Unreachable
@@ -79,22 +76,13 @@ def close_abandoned(root: Path, services: servers.Services) -> list[str]:
 def abandoned_flow_runs(root: Path, api: PrefectApi, *, mend: bool) -> Iterator[str]:
     """Flow runs of ours that say they run, with nobody behind them; with `mend` they become Crashed (or Cancelled)."""
     for run in api.flow_runs_in("RUNNING", "CANCELLING", "PENDING"):
-        if api.flow_name(run["flow_id"]) != "r1vl" or _has_somebody(root, run):
+        if api.flow_name(run["flow_id"]) != "r1vl" or has_somebody(root, run):
             continue
         yield f"flow run {run['name']} ({run['id']}) says {run['state_name']}, but its process is gone"
         if mend:
             was_cancelled = run["state_type"] == "CANCELLING"
             _close(api, run["id"], "CANCELLED" if was_cancelled else "CRASHED")
             drop_lease(root, run["id"])
-
-
-def _has_somebody(root: Path, run: dict[str, Any]) -> bool:
-    worked_on = is_worked_on(root, run["id"])
-    if worked_on is not None:
-        return worked_on
-    # Nobody took it up: it was just submitted, or its process died before our first line ran.
-    pid = str(run.get("infrastructure_pid") or "")
-    return not pid.isdigit() or psutil.pid_exists(int(pid))
 
 
 def _close(api: PrefectApi, flow_run_id: str, state_type: str) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tasks.files import write_atomically
 from tasks.owner import find_owner, is_alive, this_process
+
+_TAKEN_UP_S = 60.0
+"""More than passes between Prefect's word that a run runs and our first line in it, however busy the machine."""
 
 
 @contextmanager
@@ -30,6 +35,22 @@ def is_worked_on(root: Path, flow_run_id: str) -> bool | None:
         return is_alive(_path(root, flow_run_id).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def has_somebody(root: Path, run: dict[str, Any]) -> bool:
+    """Whether anybody works on a flow run of Prefect's that is not over, or may be about to.
+
+    A run that runs was taken up. One without a lease has lost its process where nobody could be told: its server was gone.
+    """
+    worked_on = is_worked_on(root, run["id"])
+    if worked_on is not None:
+        return worked_on
+    since = datetime.now(UTC) - datetime.fromisoformat(run["state"]["timestamp"])
+    if run["state_type"] == "RUNNING" and since.total_seconds() > _TAKEN_UP_S:
+        return False
+    # It was just submitted, or its process died before our first line ran.
+    pid = str(run.get("infrastructure_pid") or "")
+    return not pid.isdigit() or psutil.pid_exists(int(pid))
 
 
 def process_of(root: Path, flow_run_id: str) -> psutil.Process | None:

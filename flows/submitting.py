@@ -162,7 +162,9 @@ def _desk(root: Path, services: servers.Services, console: Console) -> _Desk:
 def _desk_of_running(root: Path) -> _Desk:
     if not servers.is_up(root, ["prefect"]):  # a run goes on without MLflow
         raise ValueError(f"no Prefect server runs under {root}, so no run does; start it with `r1vl up`, a run with `r1vl submit`")
-    return _desk(root, servers.read_services(root), Console())
+    services = servers.read_services(root)
+    close_abandoned(root, services)  # who follows one of those waits for ever
+    return _desk(root, services, Console())
 
 
 def _find(desk: _Desk, wanted: str | None) -> dict[str, Any]:
