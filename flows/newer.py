@@ -23,14 +23,20 @@ def failure_noted(root: Path, run: str) -> Iterator[None]:
 
 
 def newer_runs(root: Path) -> Iterator[str]:
-    """A line for each run that is newer than the last result: the last one that failed, those killed, those under way."""
+    """A line for each run that is newer than the last result: the last one that failed, those killed, those under way.
+
+    Raises ValueError when there is no result yet because the first run is under way.
+    """
+    going = [run_id for run_id in leases(root) if is_worked_on(root, run_id)]
+    if going and not (root / "runs" / "last.json").exists():
+        raise ValueError(f"no result of the whole pipeline under {root} yet; a run is under way: `r1vl watch {going[-1]}`")
     since = _changed(root / "runs" / "last.json")
     if _changed(_failure(root)) > since:
         yield f"a newer run has no result: {_failure(root).read_text(encoding='utf-8')}"
     for run_id, taken_up in leases(root).items():
         if taken_up > since:
-            goes = is_worked_on(root, run_id)
-            yield f"a newer run {f'is under way: `r1vl watch {run_id}`' if goes else f'({run_id}) was killed; `r1vl doctor` closes it'}"
+            how = f"is under way: `r1vl watch {run_id}`" if run_id in going else f"({run_id}) was killed; `r1vl doctor` closes it"
+            yield f"a newer run {how}"
 
 
 def _first_line(problem: Exception) -> str:

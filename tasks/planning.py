@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from r1vl_core.config import Preset
@@ -100,6 +101,11 @@ def _expected_digest(recipe: Recipe, store: Store) -> str:
     return "" if nearest is None else nearest.digest
 
 
+def _local(created: str) -> str:
+    """A time of the store's, which is UTC's, as the times of locks are told."""
+    return f"{datetime.fromisoformat(created).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
 def _row(stage: str, recipe: Recipe, found: Artifact | None, uncertain: list[str], store: Store, forced: bool) -> PlanRow:
     builder = store.builder_of(recipe)
     if builder is not None:
@@ -107,7 +113,7 @@ def _row(stage: str, recipe: Recipe, found: Artifact | None, uncertain: list[str
     if forced:
         return PlanRow(stage, "built", "asked for by force")
     if found is not None and not uncertain:
-        return PlanRow(stage, "cached", f"made {str(found.made['created'])[:19]} in {found.made['seconds']:.0f} s")
+        return PlanRow(stage, "cached", f"made {_local(str(found.made['created']))} in {found.made['seconds']:.0f} s")
     if found is not None:
         return PlanRow(stage, "built unless its inputs come out the same", f"{', '.join(uncertain)} would be built")
     return PlanRow(stage, "built", _why(stage, recipe, uncertain, store))

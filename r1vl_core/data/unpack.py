@@ -41,8 +41,10 @@ class Unpacked(NamedTuple):
 def unpack(file: Path, folder: Path) -> Unpacked:
     """Write `folder/records.jsonl` and `folder/images`, whole or not at all; pictures are not looked at, which is curation's work.
 
-    Raises ValueError when `folder` is there already or `file` is in no known format, OSError.
+    Raises ValueError when `folder` is there already, or `file` is not or in no known format, OSError.
     """
+    if not file.exists():
+        raise ValueError(f"{file}: no such file; give the file whose records hold the pictures")
     if folder.exists():
         raise ValueError(f"{folder} exists already; give a new folder")
     partial = folder.with_name(f".{folder.name}.partial")

@@ -258,5 +258,12 @@ def test_results_say_what_came_after_them(tmp_path: Path) -> None:
     assert "r1vl: a newer run (four) was killed; `r1vl doctor` closes it\n" in r1vl("results", root=tmp_path).stderr
 
 
+def test_results_of_a_first_run_under_way_ask_for_no_other(tmp_path: Path) -> None:
+    with leased(tmp_path, "one"):
+        done = r1vl("results", root=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [f"r1vl: no result of the whole pipeline under {tmp_path} yet; a run is under way: `r1vl watch one`"]
+
+
 def test_down_without_servers_is_no_error(tmp_path: Path) -> None:
     assert r1vl("down", root=tmp_path).stdout == "nothing was running\n"

@@ -86,6 +86,7 @@ def test_the_second_time_everything_is_there(kitchen: Kitchen) -> None:
     first = kitchen.run()
     assert kitchen.built == list(NAMES)
     assert actions(kitchen.plan()) == ["cached"] * 4
+    assert all(re.fullmatch(r"made \d{4}-\d\d-\d\d \d\d:\d\d:\d\d in \d+ s", row.why) for row in kitchen.plan())
     second = kitchen.run()
     assert kitchen.built == []
     assert [(result.state, result.digest) for result in second.values()] == [("cached", result.digest) for result in first.values()]

@@ -91,5 +91,7 @@ def test_it_is_whole_or_absent(folder: Folder) -> None:
         unpack(broken, out)
     assert sorted(path.name for path in folder.root.iterdir()) == ["images", "train.parquet"]
     out.mkdir()
+    with pytest.raises(ValueError, match=r"none\.parquet: no such file; give the file whose records hold the pictures"):
+        unpack(folder.root / "none.parquet", folder.root / "none")
     with pytest.raises(ValueError, match="exists already; give a new folder"):
         unpack(parquet(folder, [record()]), out)
