@@ -38,7 +38,7 @@ def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     places: dict[str, str] = {}
-    for place, record in _records(path):
+    for place, record in records(path):
         try:
             given, text = _response(record)
         except ValueError as error:
@@ -90,12 +90,13 @@ def as_plain(scored: Scored) -> dict[str, Any]:
     }
 
 
-def _records(path: Path) -> Iterator[tuple[str, Any]]:
+def records(path: Path) -> Iterator[tuple[str, Any]]:
+    """Each record of a file of JSON lines, and where it stands. Raises ValueError naming the file, or the line that is no JSON."""
     try:
         with path.open("rb") as lines:
             yield from json_lines(lines, str(path))
     except OSError as error:
-        raise ValueError(f"responses {path}: {error.strerror or error}; give a file of JSON lines") from None
+        raise ValueError(f"{path}: {error.strerror or error}; give a file of JSON lines") from None
 
 
 def _response(record: Any) -> tuple[str | int, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from flows.benchmark_scores import records
 from flows.results import POLICIES, read_result
 from r1vl_core.data import responses
-from r1vl_core.data.strict_json import json_lines
 from r1vl_core.evaluation.comparison import Answers, Verdict
 from tasks.files import BrokenArtifact
 from tasks.store import Artifact, Store
@@ -140,7 +139,7 @@ def _of_rows(file: Path, profile: str | None) -> JudgedRun:
     """What `r1vl score --rows` wrote."""
     answers: dict[str, dict[str, Verdict]] = {}
     profiles: set[str | None] = set()
-    for place, record in _records(file):
+    for place, record in records(file):
         if not isinstance(record, dict) or not isinstance(record.get("correct"), bool) or "index" not in record:
             raise ValueError(f"{place}: no verdict; give what `r1vl score --rows` writes, with index and correct")
         rows = answers.setdefault(str(record.get("benchmark", "rows")), {})
@@ -154,11 +153,3 @@ def _of_rows(file: Path, profile: str | None) -> JudgedRun:
     if len(profiles) > 1 or (profile is not None and profiles - {None, profile}):
         raise ValueError(f"{file}: judged by {', '.join(sorted(map(str, profiles)))}, wanted {profile or 'one profile'}; score it anew")
     return JudgedRun(file.stem, next(iter(profiles)), answers)
-
-
-def _records(file: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        with file.open("rb") as lines:
-            yield from json_lines(lines, str(file))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror or error}; give a file of JSON lines") from None
