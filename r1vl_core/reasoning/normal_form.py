@@ -27,8 +27,9 @@ _WORD = (
     rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9])|_[0-9]{_LETTER_OR_DIGIT}++)*+(?:'{_LETTER}++)?+"
 )
 _OTHERS = r"\\log_(?:[0-9]|\{[0-9]{1,3}\})|\\[a-z]++|\\%|<=|>=|!=|==|=>|->|\+/-|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
-_FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#{{}}])")
-_GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#])")
+# A blank begins no token: it is told so once, and not by every alternative.
+_TOKEN = rf"(?!\s)(?:{_WORD}|{_NUMBER}|{_OTHERS}|"
+_FAST_TOKEN, _GROUP_TOKEN = re.compile(rf"({_TOKEN}[^\s\\$\"_~`#{{}}]))"), re.compile(rf"({_TOKEN}[^\s\\$\"_~`#]))")
 
 _MARKUP = re.compile(
     r"\\(?:left|right|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf|tt)|operatorname|boxed|fbox|mbox|emph|underline|displaystyle|quad|qquad"
@@ -46,7 +47,7 @@ _THIN_THOUSANDS = re.compile("(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9])
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
 _MAY_EQUAL_TO = re.compile(r"equals?+\s++to")  # a pattern that looks behind at every place is many times slower
-_COLON = re.compile(r"(?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
+_COLON = re.compile(r"[se=](?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
 _BY = re.compile(r"\b(?:divided|multiplied)\s++by\b")
 _ROOT = re.compile(r"(?<!cube )(?<!th )\b(?:the\s++)?+(?:square\s++)?+root\s++(?:of\s++)?+(?=[0-9(])")
 _POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|(?<=\b[a-z] ))\*\*(?= [\w(])")
@@ -168,7 +169,7 @@ def _flatten(text: str) -> str:
     if "*" in lower:
         lower = _EMPHASIS.sub(" ", lower)
     if ":" in lower:
-        lower = _COLON.sub(_blank, lower)
+        lower = _COLON.sub(_verb, lower)
     if "x" in lower:
         lower = _TIMES_X.sub("*", lower)
     if not lower.isascii():
@@ -178,10 +179,10 @@ def _flatten(text: str) -> str:
 
 def _worded(lower: str) -> str:
     """Operators that are written in several words, as their signs."""
-    lower = _EQUAL_TO.sub(_equals, lower) if _MAY_EQUAL_TO.search(lower) else lower
+    lower = _EQUAL_TO.sub(lambda words: "=".ljust(len(words[0])), lower) if _MAY_EQUAL_TO.search(lower) else lower
     if "divided" in lower or "multiplied" in lower:
         lower = _BY.sub(_operator, lower)
-    return _ROOT.sub(_root, lower) if "root" in lower else lower
+    return _ROOT.sub(lambda words: "\u221a".ljust(len(words[0])), lower) if "root" in lower else lower
 
 
 def _blank(markup: re.Match[str]) -> str:
@@ -196,16 +197,12 @@ def _degree(markup: re.Match[str]) -> str:
     return "\u00b0".rjust(len(markup[0]))  # where the markup ends, so that a span takes all of it in
 
 
-def _equals(words: re.Match[str]) -> str:
-    return "=".ljust(len(words[0]))
+def _verb(marked: re.Match[str]) -> str:
+    return marked[0][0].ljust(len(marked[0]))
 
 
 def _operator(words: re.Match[str]) -> str:
     return ("/" if words[0].startswith("d") else "*").ljust(len(words[0]))
-
-
-def _root(words: re.Match[str]) -> str:
-    return "\u221a".ljust(len(words[0]))
 
 
 _BARE_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))  # the backslash is often lost on the way
