@@ -120,8 +120,12 @@ class _Said:
 
 def _may_hold(text: str, needle: str) -> bool:
     """Generated forms have the words and numbers of their text: where one of the needle's is missing, no form need be compiled."""
-    missing = [piece for piece in needle.split() if piece not in text]
-    return not missing or not any(piece[0].isascii() and piece[0].isalnum() for piece in missing)
+    for piece in needle.split():
+        if piece in text:
+            continue
+        if piece[0].isascii() and piece[0].isalnum():
+            return False
+    return True
 
 
 class _Line(NamedTuple):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import permutations
-from operator import add, mul, sub
+from operator import add, itemgetter, mul, sub
 
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.units import spelled_out
@@ -23,6 +24,8 @@ _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _RECKON: dict[str, Callable[[Fraction | int, Fraction | int], Fraction | int]] = {"+": add, "-": sub, "*": mul}
 _MAX_COMMUTED = 3  # operands; their 3! orders are all written out
 _MAX_DEPTH = 20
+_SIGNS = frozenset("+-*/^=")
+_DIGIT = re.compile("[0-9]")
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _MAX_DENOMINATOR = 1000
 _MAX_PLACES = 4
@@ -44,10 +47,30 @@ def spellings(equation: str, pieces: list[str]) -> tuple[str, ...]:
         at = pieces.index("=")
         left, right = pieces[:at], pieces[at + 1 :]
         if left and right:
-            forms += _spellings(left, right)
+            forms += _spelled(pieces) if _is_plain(pieces) else _spellings(left, right)
             if len(right) > 1 or not right[0].isdecimal():
                 forms += [f"{' '.join(left)} = {value}" for value in value_forms(" ".join(right))[1:]]
     return tuple(dict.fromkeys(forms))[:MAX_FORMS]
+
+
+def _is_plain(pieces: list[str]) -> bool:
+    """Operands with a sign between each two of them, and few."""
+    return len(pieces) in (5, 7, 9) and _SIGNS.issuperset(pieces[1::2]) and all(map(_is_operand, pieces[0::2]))
+
+
+def _spelled(pieces: list[str]) -> list[str]:
+    """`_spellings` of a plain equation: they depend on its signs, the operands only stand in them."""
+    pattern, operands = _pattern(tuple(pieces[1::2]))
+    return (pattern % operands(pieces[0::2])).split("\n") if pattern else []
+
+
+@lru_cache(maxsize=4096)
+def _pattern(signs: tuple[str, ...]) -> tuple[str, Callable[[list[str]], tuple[str, ...]]]:
+    """Every spelling of an equation with these signs, a line each, and what picks the operands in it."""
+    pieces = [piece for place, sign in enumerate((*signs, "")) for piece in (str(place), sign)][:-1]
+    at = pieces.index("=")
+    forms = "\n".join(_spellings(pieces[:at], pieces[at + 1 :]))
+    return _DIGIT.sub("%s", forms), itemgetter(*map(int, _DIGIT.findall(forms)))
 
 
 def statement_forms(name: str, value: str) -> tuple[str, ...]:
@@ -154,9 +177,9 @@ def _value(pieces: list[str]) -> Fraction | int | None:
         return None
     if len(pieces) == 1:
         return _number(pieces[0])
-    if len(pieces) == 3 and pieces[1] in _RECKON:
+    if len(pieces) == 3 and pieces[1] in _RECKON:  # most are of two numbers
         one, two = _number(pieces[0]), _number(pieces[2])
-        if one is not None and two is not None:  # most equations are of two numbers
+        if one is not None and two is not None:
             return _RECKON[pieces[1]](one, two)
     value, at = _sum(pieces, 0, 0)
     return value if at == len(pieces) else None

@@ -46,13 +46,14 @@ _FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\t
 _THIN_THOUSANDS = re.compile("(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
-_MAY_EQUAL_TO = re.compile(r"equals?+\s++to")  # a pattern that looks behind at every place is many times slower
+_MAY_EQUAL_TO = re.compile(r"equals?+\s++to")  # a pattern that looks behind at every place is many times slower, so it begins with a letter
+_MAY_COLON = re.compile(r":(?:(?<=is:)|(?<=are:)|(?<=equals:)|(?<=[= *]:))")
 _COLON = re.compile(r"[se=](?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
 _BY = re.compile(r"\b(?:divided|multiplied)\s++by\b")
 _ROOT = re.compile(r"(?<!cube )(?<!th )\b(?:the\s++)?+(?:square\s++)?+root\s++(?:of\s++)?+(?=[0-9(])")
 _POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|(?<=\b[a-z] ))\*\*(?= [\w(])")
 # A star that begins or ends an emphasised word; behind a number, a bracket or a single letter it multiplies.
-_EMPHASIS = re.compile(r"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\*(?![\w(]| ?[0-9])")
+_EMPHASIS = re.compile(r"\*(?:(?<![^\s(]\*)(?<![0-9)] \*)(?<!\b[a-z] \*)(?=[^\W\d_]{2})|(?<=[^\W\d_]{2}\*)(?![\w(]| ?[0-9]))")
 _HYPHEN = re.compile(r"-(?=[^\W\d_]{2})(?:(?<=[^\W\d_]{2}-)|(?<=[0-9]-)(?!(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))")
 _FUNCTION_OF_NUMBER = re.compile(r"(?:sin|cos|tan|cot|sec|csc)[0-9]++")
 # "x\u2081x\u2082" and "H\u2082O" are one word or two, as their indices are written: they are always two pieces.
@@ -168,7 +169,7 @@ def _flatten(text: str) -> str:
         lower = _POWER.sub("^ ", lower).replace("**", "  ")
     if "*" in lower:
         lower = _EMPHASIS.sub(" ", lower)
-    if ":" in lower:
+    if ":" in lower and _MAY_COLON.search(lower):
         lower = _COLON.sub(_verb, lower)
     if "x" in lower:
         lower = _TIMES_X.sub("*", lower)
