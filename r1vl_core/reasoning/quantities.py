@@ -33,6 +33,7 @@ _NOT_A_UNIT = word_set(
     "first third correct wrong false answer option choice approximately half twice double squared cubed"
 )
 _NOT_A_NAME = word_set("not or no never if and either neither maybe perhaps except but than least most wrong false incorrect != < >")
+_OF_TWO = re.compile(r"\b(?:of|between) [^ ]+ and [^ ]+\Z")
 _STOPS = frozenset(",;.:?!")
 _OPERATORS = frozenset("+-*/^")
 _APPROXIMATELY = word_set("about approximately approx around roughly nearly exactly")
@@ -96,7 +97,8 @@ def split_name(pieces: list[str]) -> tuple[list[str], str]:
         left, right = right, left
     if not left:
         return right, ""
-    if _NOT_A_NAME.intersection(left) or _says_more(left):
+    denied = _NOT_A_NAME.intersection(left)
+    if (denied and not (denied == {"and"} and _OF_TWO.search(" ".join(left)))) or _says_more(left):
         return pieces, ""
     return right, " ".join(left) if any(piece[0].isalpha() for piece in left) else ""
 
