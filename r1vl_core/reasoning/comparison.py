@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression, read_pieces
 from r1vl_core.reasoning.inequalities import as_interval
 from r1vl_core.reasoning.latex import FUNCTIONS, latex
-from r1vl_core.reasoning.quantities import same_quantity, split_name, split_unit
+from r1vl_core.reasoning.quantities import is_formula, same_quantity, split_name, split_unit
 from r1vl_core.reasoning.spellings import GREEK
 from r1vl_core.reasoning.units import LETTER_UNITS
 
@@ -49,8 +49,8 @@ def to_latex(expression: Expression, other: Expression) -> str:
 
     Degrees stay behind a function and when held against a multiple of \u03c0, which is in radians.
     """
-    pieces, unit, _ = _bare(expression)
-    if expression.quantity is not None and "/" in pieces:  # "2 1/3" would read as a product
+    pieces, unit, _ = _bare(expression, other)
+    if expression.quantity is not None and "/" in pieces and "=" not in pieces:  # "2 1/3" would read as a product
         value = expression.quantity.value
         pieces = ["-"] * (value < 0) + [str(abs(value.numerator)), "/", str(value.denominator)]
     radians = "\u03c0" in other.pieces and "\u03c0" not in pieces
@@ -148,7 +148,7 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
     intervals = as_interval(answer.pieces), as_interval(gold.pieces)
     if intervals[0] and intervals[1]:
         return intervals[0][0] == intervals[1][0] and same_expression(*(read_pieces(one[1]) for one in intervals if one))
-    (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer), _bare(gold)
+    (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer, gold), _bare(gold, answer)
     of_angles = {unit_one, unit_two} == {"\u00b0", "rad"}
     if (unit_one and unit_two and unit_one != unit_two and not of_angles) or (name_one and name_two and name_one != name_two):
         return False
@@ -172,9 +172,23 @@ def _variables(pieces: list[str]) -> set[str]:
     return {piece for piece in pieces if piece.isalpha() and piece not in FUNCTIONS and piece not in ("e", "i", "\u03c0")}
 
 
-def _bare(expression: Expression) -> tuple[list[str], str, str]:
-    """(pieces without name and unit, the unit, the name)."""
+def _left_side(expression: Expression) -> tuple[str, ...]:
+    pieces = expression.pieces
+    return pieces[: pieces.index("=")] if pieces.count("=") == 1 else ()
+
+
+def _are_equations(one: Expression, other: Expression) -> bool:
+    """Two equations, one at least with more than a name before "=" ("x + y = 4"), and neither a value found ("x = 4")."""
+    left, right = _left_side(one), _left_side(other)
+    solved = any(side.quantity and all(map(str.isalpha, _left_side(side))) for side in (one, other))
+    return bool(left and right) and not solved and (is_formula(left) or is_formula(right))
+
+
+def _bare(expression: Expression, other: Expression) -> tuple[list[str], str, str]:
+    """(pieces without name and unit, the unit, the name); of two equations both sides stay."""
     pieces, name = list(expression.pieces), ""
+    if _are_equations(expression, other):
+        return pieces, "", ""
     if expression.quantity is not None:
         pieces, name = split_name(pieces)
     elif pieces.count("=") == 1:

@@ -80,6 +80,8 @@ def read_expression(text: str, *, decimal_comma: bool = True) -> Expression:
     pieces = normalise(body if listed else unify_number_marks(body), products=True).joined.split()
     while pieces and pieces[-1] in _PUNCTUATION and not (pieces[-1] == "!" and len(pieces) > 1):
         pieces.pop()
+    if len(pieces) == 2 and pieces[-1] == "*":  # "3 times"
+        pieces.pop()
     if braces:
         items = _items(pieces)
         if items:
@@ -231,7 +233,9 @@ def _is_math(pieces: list[str]) -> bool:
         return False
     if pieces[-1] in _UNFINISHED or pieces.count("(") != pieces.count(")"):
         return False
-    return all(_is_math_piece(piece) for piece in split_unit(pieces)[0])
+    bare = split_unit(pieces)[0]
+    named = bare[:2] == ["an", "="]  # the "a_n" of a sequence
+    return all(_is_math_piece(piece) for piece in bare[named:])
 
 
 def _is_math_piece(piece: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -227,11 +228,18 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
 def _of_another(name: str, other: str) -> bool:
     """Are two values said to be of different things: "x" and "y", "AB" and "BC", "angle A" and "angle B"? "AB" is "BA".
 
-    Names in words ("the length", "total") may be two for one thing and do not contradict.
+    "x + y" is "y + x" and not "x - y". Names in words ("the length", "total") may be two for one thing and do not contradict.
     """
+    if name and other and name != other and is_formula([*name.split(), *other.split()]):
+        return sorted(name) != sorted(other) or not _OPERATORS.isdisjoint(set(name) - set("+*"))
     one, two = _symbol(name), _symbol(other)
     alike = len(one) == len(two) > 0 or (one in GREEK and two in GREEK)
     return alike and one not in (two, two[::-1])
+
+
+def is_formula(pieces: Sequence[str]) -> bool:
+    """Are these pieces symbols of one or two letters with an operator between them ("x + y", "AB + CD")?"""
+    return not _OPERATORS.isdisjoint(pieces) and all(len(piece) <= 2 and (piece.isalpha() or piece in _OPERATORS) for piece in pieces)
 
 
 def _symbol(name: str) -> str:
