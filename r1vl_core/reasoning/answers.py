@@ -176,9 +176,10 @@ def _judge_text(text: str, gold: Gold) -> Verdict:
 def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     claim = read_claim(answer.text, gold.known)
     alone = len(claim.letters) == 1 and len(answer.text.strip("()[]{}<>.:,;!\"'`~ ")) == 1
-    by_text = () if alone else _choices_with_text(answer, gold)
-    word_for_word = any(text.joined == answer.joined for _, text in gold.choices)
-    if by_text and (word_for_word or not (claim.letters and claim.rest)):
+    word_for_word = any(text.pieces == answer.pieces for _, text in gold.choices)
+    labelled = bool(claim.letters and claim.rest) and not word_for_word
+    by_text = () if alone or labelled else _choices_with_text(answer, gold)
+    if by_text:
         if len(by_text) > 1 and not word_for_word:
             return Verdict("wrong", "several_choices")
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
@@ -195,7 +196,7 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
     """Letters of the choices whose text the answer is; where several fit, those it is word for word, else those with its own unit."""
     fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
-    exact = [letter for letter, text in fitting if text.joined == answer.joined]
+    exact = [letter for letter, text in fitting if text.pieces == answer.pieces]
     unit = answer.quantity.unit if answer.quantity else ""
     same_unit = [letter for letter, text in fitting if text.quantity and text.quantity.unit == unit]
     return tuple(exact or same_unit or [letter for letter, _ in fitting])

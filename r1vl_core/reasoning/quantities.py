@@ -24,6 +24,7 @@ _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?:(?:[0-9]{1,3}(?:\.[0-9]{3})++|[1-9]
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,] )(?<![0-9.,])[1-9][0-9]{0,2}(?: [0-9]{3})++(?![0-9]| ?[,/])")
 _MARKED_THOUSANDS = re.compile(r"(?<![0-9.,'_])[1-9][0-9]{0,2}(?:(?:'[0-9]{3})++|(?:_[0-9]{3})++)(?![0-9'_])")
 _MAX_DIGITS = 400
+_ROUNDED_PLACES = 6
 _MAX_PIECES = 24
 _MAX_UNIT = 8
 _MAX_NOUN = 3
@@ -213,7 +214,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     if _of_another(answer.name, gold.name):
         return False
     if answer.unit == gold.unit:
-        return _close(answer, gold, Fraction(1))
+        return _close(answer, gold, 1)
     if "%" in (answer.unit, gold.unit):
         return _same_share(answer, gold)
     if answer.unit and gold.unit:
@@ -222,7 +223,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     unit = answer.unit or gold.unit
     if len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS:
         return False
-    return _close(answer, gold, Fraction(1))
+    return _close(answer, gold, 1)
 
 
 def _of_another(name: str, other: str) -> bool:
@@ -269,9 +270,9 @@ def _scale(unit: str, other: str) -> Fraction | None:
     return conversion(unit, other)
 
 
-def _close(answer: Quantity, gold: Quantity, scale: Fraction) -> bool:
+def _close(answer: Quantity, gold: Quantity, scale: Fraction | int) -> bool:
     """Exactly equal, or equal to within the rounding of a decimal written with at least six places."""
-    difference = abs(answer.value * scale - gold.value)
-    if difference == 0:
-        return True
-    return max(answer.places, gold.places) >= 6 and difference <= abs(gold.value) * Fraction(1, 1_000_000)
+    value = answer.value if scale == 1 else answer.value * scale  # reckoning with fractions is most of the time that a choice takes
+    if value == gold.value or max(answer.places, gold.places) < _ROUNDED_PLACES:
+        return value == gold.value
+    return abs(value - gold.value) <= abs(gold.value) * Fraction(1, 1_000_000)
