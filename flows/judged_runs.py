@@ -131,6 +131,8 @@ def _of_evaluation(file: Path, profile: str | None) -> JudgedRun:
             row = asked[one.benchmark, one.row_index]
             answers.setdefault(one.benchmark, {})[one.row_index] = Verdict(one.correct, row.group_key, row.answer)
     notes = [f"{evaluation.policy}: partial, only some rows were asked"] if evaluation.partial else []
+    if judge := evaluation.settings.get("judge"):
+        notes.append(f"{evaluation.policy}: decided by the judge {judge['model']} where no rule does")
     notes += [f"{evaluation.policy}: several samples a row, of which the first is compared"] if any(one.sample for one in verdicts) else []
     return JudgedRun(evaluation.policy, profile, answers, tuple(notes))
 
