@@ -7,8 +7,7 @@ from pathlib import Path
 import typer
 
 from flows.evaluating import file_of
-from flows.judged_runs import place_of
-from r1vl_core.data import responses
+from flows.judged_runs import evaluation_file
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS
 from tasks.responses_page import read_answered, write
 
@@ -16,7 +15,7 @@ from tasks.responses_page import read_answered, write
 def make_page(root: Path, first: str, second: str | None, data_dir: Path, out: Path | None) -> None:
     """Write the page and say where. Raises ValueError for a run without answers of its own, and for a missing benchmark file."""
     given = [first] if second is None else [first, second]
-    evaluations = [read_answered(_file(root, one)) for one in given]
+    evaluations = [read_answered(evaluation_file(root, one)) for one in given]
     names = [one.name for one in evaluations]
     if len(set(names)) < len(names):
         names = [f"{name} ({run})" for name, run in zip(names, given, strict=True)]
@@ -25,11 +24,3 @@ def make_page(root: Path, first: str, second: str | None, data_dir: Path, out: P
     out = out or root / "pages" / "-".join("".join(c if c.isalnum() else "_" for c in name) for name in names)[:100]
     num_rows = write(out, evaluations, names, files)
     typer.echo(f"{num_rows:,} rows: {(out / 'index.html').absolute()}")
-
-
-def _file(root: Path, given: str) -> Path:
-    place = place_of(root, given)
-    file = place / responses.FILE if place.is_dir() else place
-    if file.suffix != ".duckdb" or not file.is_file():
-        raise ValueError(f"{given}: no evaluation of `r1vl eval`; a pipeline's own answers stand in its report (`r1vl results`)")
-    return file

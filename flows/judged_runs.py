@@ -65,6 +65,15 @@ def place_of(root: Path, given: str) -> Path:
     return artifact.path
 
 
+def evaluation_file(root: Path, given: str) -> Path:
+    """The database of an evaluation of `r1vl eval`. Raises ValueError for any other run."""
+    place = place_of(root, given)
+    file = place / responses.FILE if place.is_dir() else place
+    if file.suffix != ".duckdb" or not file.is_file():
+        raise ValueError(f"{given}: no evaluation of `r1vl eval`; a pipeline's own answers stand in its report (`r1vl results`)")
+    return file
+
+
 def _by_key(store: Store, given: str) -> Artifact | None:
     if len(given) < _SHORTEST_KEY or set(given) - set("0123456789abcdef"):
         return None
