@@ -46,7 +46,7 @@ def keep(
             samples = _scored(file, answers, profile, judge)
             verdicts += _verdicts(samples, answers, profile)
             numbers = _numbers(file, samples, answers)
-            scores += [ScoreRow(file.name, profile, name, value) for name, value in numbers.items()]
+            scores += _scores(file.name, profile, numbers, samples)
             summary[file.name][profile] = _summary(file.name, samples, numbers)
     evaluation = _evaluation(request, dials)
     stored.write(job.out / stored.FILE, evaluation, questions, responses, verdicts, scores)
@@ -103,6 +103,12 @@ def _numbers(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -
             numbers[f"pass@{k}"] = 100 * fmean(pass_at(k, len(samples), right) for right in rights)
         numbers["majority"] = _voted(file, samples, answers)
     return numbers
+
+
+def _scores(name: str, profile: Profile, numbers: Mapping[str, float], samples: Sequence[Scored]) -> Iterator[ScoreRow]:
+    within = samples[0].intervals if len(samples) == 1 else {}
+    for cell, value in numbers.items():
+        yield ScoreRow(name, profile, cell, value, *(within.get(COLUMN if cell == PUBLISHED else cell) or ()))
 
 
 def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> float:

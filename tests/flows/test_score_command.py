@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def test_the_table_says_what_no_rule_decided_and_that_a_result_is_partial(tmp_pa
     assert done.returncode == 0
     assert "mmstar, paper: 50.0000 on 2 rows, PARTIAL: 1 rows of the file have no response" in done.stdout
     assert "decided by no rule, and counted as wrong: 1 (50.0%)" in done.stdout
+    assert "95 % interval: 9.4531 to 90.5469" in done.stdout
+    assert re.search(r"^  math +50\.0000 +9\.4531 – 90\.5469$", done.stdout, re.M)
 
 
 CHARTQA = ROWS["chartqa"]
