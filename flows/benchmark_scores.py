@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ def print_score(
     Raises ValueError naming the file, the row or line, and the cure.
     """
     file = read_benchmark(benchmark, data)
-    scored = score(file, read_responses(responses, file), profile, judge)
+    said = read_responses(responses, file)
+    scored = score(file, said, profile, judge)
     if rows is not None:
-        write_rows(rows, scored, file)
+        write_rows(rows, scored, file, said)
     if as_json:
         print(json.dumps(as_plain(scored)))
         return
@@ -57,9 +58,9 @@ def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
     return found
 
 
-def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
+def write_rows(path: Path, scored: Scored, file: BenchmarkFile, responses: Mapping[str, str]) -> None:
     """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by, benchmark, profile, `group`: what the row
-    hangs together with others by, null where rows stand alone, and `gold`: the right answer. Raises ValueError when it cannot."""
+    hangs together with others by, null where rows stand alone, `gold`: the right answer, and response. Raises ValueError when it cannot."""
     try:
         with path.open("w", encoding="utf-8") as out:
             for index, ruling in scored.rulings.items():
@@ -70,6 +71,7 @@ def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
                     "profile": scored.profile,
                     "group": group_key(file.name, asked),
                     "gold": asked["answer"],
+                    "response": responses[index],
                 }
                 print(json.dumps({**row, "decided_by": ruling.decided_by, **of}), file=out)
     except OSError as error:

@@ -135,14 +135,19 @@ def _of_evaluation(file: Path, profile: str | None) -> JudgedRun:
     if not verdicts:
         raise ValueError(f"{file}: holds no verdicts by the profile {profile}; give --profile one that it was scored by")
     answers: dict[str, dict[str, Verdict]] = {}
+    num_samples = 1 + max(one.sample for one in verdicts)
     for one in verdicts:
-        if one.sample == 0:
-            row = asked[one.benchmark, one.row_index]
-            answers.setdefault(one.benchmark, {})[one.row_index] = Verdict(one.correct, row.group_key, row.answer)
+        row = asked[one.benchmark, one.row_index]
+        cluster = row.group_key or (one.row_index if num_samples > 1 else None)  # samples of a row are no evidence apart
+        name = f"{one.row_index} (sample {one.sample + 1})" if one.sample else one.row_index
+        answers.setdefault(one.benchmark, {})[name] = Verdict(one.correct, cluster, row.answer)
     notes = [f"{evaluation.policy}: partial, only some rows were asked"] if evaluation.partial else []
     if judge := evaluation.settings.get("judge"):
         notes.append(f"{evaluation.policy}: decided by the judge {judge['model']} where no rule does")
-    notes += [f"{evaluation.policy}: several samples a row, of which the first is compared"] if any(one.sample for one in verdicts) else []
+    if num_samples > 1:
+        notes.append(
+            f"{evaluation.policy}: {num_samples} samples a row, each compared with the other's of the same number; they hang together"
+        )
     return JudgedRun(evaluation.policy, profile, answers, tuple(notes))
 
 

@@ -132,7 +132,10 @@ def evaluate(
 
 
 def eval_page(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="An evaluation of `r1vl eval`, named as for `r1vl compare`.")],
+    first: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="An evaluation, named as for `r1vl compare`, or what `r1vl score --rows` wrote (.jsonl)."),
+    ],
     second: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Another one beside it: filters for what changed.  [default: none]")
     ] = None,

@@ -38,7 +38,7 @@ def test_one_object_with_the_published_number_and_a_line_a_row(tmp_path: Path) -
     expected = {line["index"]: line["current"] for line in lines(FIXTURES / "chartqa.expected.jsonl")}
     assert {line["index"]: line["correct"] for line in lines(rows)} == expected
     first = {"index": "0", "extracted": "14", "correct": True, "rule": "number within 5 %", "decided_by": "rule"}
-    assert lines(rows)[0] == {**first, "benchmark": "chartqa", "profile": "current", "group": None, "gold": "14"}
+    assert lines(rows)[0] == {**first, "benchmark": "chartqa", "profile": "current", "group": None, "gold": "14", "response": "14"}
 
 
 def test_the_table_says_what_no_rule_decided_and_that_a_result_is_partial(tmp_path: Path) -> None:
