@@ -16,6 +16,7 @@ from r1vl_core.reasoning.choices import Claim, read_claim
 from r1vl_core.reasoning.cleaning import without_reason
 from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
+from r1vl_core.reasoning.magnitude import is_too_large
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import is_blank
 from r1vl_core.reasoning.symbolic import Outcome, symbolically_equal
@@ -228,6 +229,8 @@ def _judge_value(answer: Expression, gold: Expression) -> Verdict:
     same = same_expression(answer, gold)
     if same is not None:
         return Verdict("correct" if same else "wrong", gold.kind if answer.kind == gold.kind else "kind")
+    if is_too_large(answer.pieces) or is_too_large(gold.pieces):
+        return Verdict("wrong", "too_large")  # written alike it would be right by now
     outcome = _compare_items(answer, gold) if gold.kind == answer.kind == "list" else _compare_symbolically(answer, gold)
     return Verdict(_OUTCOMES[outcome], "symbolic")
 
