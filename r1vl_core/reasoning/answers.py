@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from r1vl_core.reasoning.choices import Claim, read_claim
-from r1vl_core.reasoning.cleaning import without_reason
+from r1vl_core.reasoning.cleaning import without_lead_in, without_reason
 from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
 from r1vl_core.reasoning.magnitude import is_too_large
@@ -148,8 +148,8 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
         return verdict
     short = without_reason(response_answer)
     if short != response_answer:
-        return _judge_text(short, gold)
-    return _judge_sentences(response_answer, gold) or verdict
+        verdict = _judge_text(short, gold)
+    return verdict if verdict.verdict != "wrong" else _judge_sentences(short, gold) or verdict
 
 
 def _judge_sentences(text: str, gold: Gold) -> Verdict | None:
@@ -169,9 +169,19 @@ def _judge_text(text: str, gold: Gold) -> Verdict:
     answer = read_expression(text)
     if not answer.text or is_blank(answer.text):
         return Verdict("absent", "empty")
-    if gold.written and _as_written(text) in gold.written:
-        return Verdict("correct" if (gold.written[_as_written(text)],) == gold.letters else "wrong", "choice_text")
+    letter = _letter_of_written(text, gold)
+    if letter:
+        return Verdict("correct" if (letter,) == gold.letters else "wrong", "choice_text")
     return _judge_choice(answer, gold) if gold.letters else _judge_value(answer, gold.expression)
+
+
+def _letter_of_written(text: str, gold: Gold) -> str:
+    """The choice whose text an answer is to the letter, behind "The answer is" too; "" for none."""
+    if not gold.written:
+        return ""
+    letter = gold.written.get(_as_written(text), "")
+    behind = text if letter else without_lead_in(text)
+    return letter if behind is text else gold.written.get(_as_written(behind), "")
 
 
 def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
@@ -206,7 +216,7 @@ def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
 def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
     """An answer that names letters; a label with its own text may hold other letters in that text."""
     letters = claim.letters
-    rest = read_expression(claim.rest) if claim.rest else None
+    rest = read_expression(without_reason(claim.rest)) if claim.rest else None
     if rest is not None and rest.text:
         by_text = _choices_with_text(rest, gold)
         if letters and letters[0] in by_text:

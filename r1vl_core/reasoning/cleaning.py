@@ -129,6 +129,12 @@ def _unit_name(symbol: re.Match[str]) -> str:
     return f" {_PREFIXES[found[:-1]]}{_SYMBOLS[found[-1]]}"
 
 
+def without_lead_in(text: str) -> str:
+    """An answer behind its first "The answer is" or the like; the text itself where it has none."""
+    lead_in = _LEAD_IN.match(text.lstrip())
+    return text.lstrip()[lead_in.end() :] if lead_in else text
+
+
 def without_reason(text: str) -> str:
     """An answer up to its "because": what it says before it argues. The text itself when it does not argue."""
     reason = _REASON.search(text)

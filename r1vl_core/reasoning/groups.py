@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from r1vl_core.reasoning.units import UNITS
 
 _PRODUCT_SIGN = r"(?:[*/]|\\times|\\cdot|\\div|times|by)"
-_BRACKETS = re.compile(rf"\) *+{_PRODUCT_SIGN}|{_PRODUCT_SIGN} *+\(|\^\(")
+_BRACKETS = re.compile(rf"\)[ \t]*+{_PRODUCT_SIGN}|{_PRODUCT_SIGN}[ \t]*+\(|\^\(")
 _BINDING = frozenset("*/^\u221a")
 _MAX_INSIDE = 14  # tokens from bracket to bracket; a longer group keeps its brackets
 

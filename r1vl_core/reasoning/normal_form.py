@@ -37,7 +37,8 @@ _MARKUP = re.compile(
 )
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
 _ALIGNMENT = re.compile(r"(?<!&)&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
-_TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
+_X_BEFORE_NUMBER = re.compile(r"x(?=[ \t]*+[0-9])")
+_MAX_BLANKS = 8  # between a number and the "x" behind it
 _FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\text{O}"
     r"\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}(?!_))?+"
 )
@@ -169,7 +170,7 @@ def _flatten(text: str) -> str:
     if ":" in lower:
         lower = _COLON.sub(_blank, lower)
     if "x" in lower:
-        lower = _TIMES_X.sub("*", lower)
+        lower = _X_BEFORE_NUMBER.sub(_times, lower)
     if not lower.isascii():
         lower = lower.translate(INDICES)  # only now: the "x" of "x\u2081x\u2082" does not multiply
     return _HYPHEN.sub(" ", _worded(lower)) if "-" in lower else _worded(lower)
@@ -181,6 +182,11 @@ def _worded(lower: str) -> str:
     if "divided" in lower or "multiplied" in lower:
         lower = _BY.sub(_operator, lower)
     return _ROOT.sub(_sign("\u221a"), lower) if "root" in lower else lower
+
+
+def _times(sign: re.Match[str]) -> str:
+    before = sign.string[max(0, sign.start() - _MAX_BLANKS - 1) : sign.start()].rstrip(" \t")
+    return "*" if before[-1:].isdecimal() else "x"
 
 
 def _blank(markup: re.Match[str]) -> str:
