@@ -28,6 +28,7 @@ MAX_ANSWER_LENGTH = 1000
 
 _MAX_COMPARISONS = 40
 _MAX_SENTENCES = 4
+_BESIDE = re.compile(r"[,;]\s++|\b(?:or|and)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n\s*+|(?<=[.!])\s++(?=[A-Z\\$*])")
 _LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
@@ -194,6 +195,9 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
         if len(by_text) > 1 and not word_for_word:
             return Verdict("wrong", "several_choices")
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
+    beside = not claim.rest or claim.rest.lower().startswith(("or ", "and "))
+    if claim.letters and beside and _names_another(answer.text, claim.letters[0], gold):
+        return Verdict("wrong", "several_choices")
     if claim.letters:
         return _judge_claim(claim, gold)
     text = next((text for letter, text in gold.choices if letter == gold.letters[0]), None)
@@ -202,6 +206,12 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     if not gold.choices and answer.joined == gold.expression.joined:
         return Verdict("correct", "exact")
     return Verdict("wrong", "no_choice")
+
+
+def _names_another(text: str, letter: str, gold: Gold) -> bool:
+    """Does an answer name a letter and, beside it, the text of another choice: "C or 25 cm"?"""
+    beside = [_choices_with_text(read_expression(part), gold) for part in _BESIDE.split(text, maxsplit=_MAX_SENTENCES)[:_MAX_SENTENCES]]
+    return len(beside) > 1 and any(letters and letter not in letters for letters in beside)
 
 
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
