@@ -157,7 +157,7 @@ def _attend(
         to_own += shared.own_bias
     # The responses' scores go to the prompts' and not the other way round: they are fewer.
     scores = torch.cat([to_prompt, shared.by_prompt(to_own)], dim=-1)
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
     on_prompt, on_own = weights.split([to_prompt.shape[-1], key.shape[2]], dim=-1)
     read = shared.by_row(on_prompt @ prompt_values, repeats) + shared.by_row(on_own, repeats) @ value
     return read.reshape(num_rows, 1, num_heads, head_dim), None

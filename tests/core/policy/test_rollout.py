@@ -169,10 +169,10 @@ def test_the_picture_is_seen_once_a_question() -> None:
     assert sum(patches) == sum(len(prompt.pixel_values) for prompt in prompts)
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("decoding", "shared"), [("eager", True), ("eager", False), ("graphs", True)])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_in_bf16_weights_are_rounded_once_and_keys_when_they_are_stored(frozen: bool, shared: bool) -> None:
-    policy = dataclasses.replace(tiny_policy(), precision="bf16")
+def test_in_bf16_weights_are_rounded_once_and_keys_when_they_are_stored(frozen: bool, decoding: Any, shared: bool) -> None:
+    policy = dataclasses.replace(tiny_policy(), precision="bf16", decoding=decoding)
     favour(policy, 50, by=1e4)
     policy.model.requires_grad_(not frozen)
     made = []
