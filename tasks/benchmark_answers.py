@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,18 @@ def opened(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> l
         return [open_image(picture, max_pixels) for picture in pictures]
     except PictureError as error:
         raise ValueError(f"{question.benchmark}, row {question.index!r}, column 'image': {error.detail}") from None
+
+
+def check_pictures(questions: Sequence[AskedText], files: Mapping[str, str], max_pixels: int) -> None:
+    """Decode every picture that will be shown, one at a time, each once. Raises ValueError naming the row and the column of a broken one.
+
+    A model that takes minutes to load, or money to ask, is not begun for a file that cannot be answered to its end.
+    """
+    seen: set[bytes] = set()
+    for question, pictures in with_pictures(questions, files):
+        unseen = {hashlib.sha256(picture).digest(): picture for picture in pictures}
+        opened(question, [picture for digest, picture in unseen.items() if digest not in seen], max_pixels)
+        seen.update(unseen)
 
 
 def compute(work: Work) -> None:

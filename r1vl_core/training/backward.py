@@ -24,6 +24,7 @@ from r1vl_core.training.losses import (
     count_clipped,
     k3,
     policy_gradient,
+    weighted_k3,
 )
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
@@ -118,7 +119,10 @@ def add_gradient(
         per_token = clipped_policy_gradient(scores.logprobs, old_logprobs, batch.advantages, *clips)
         clipped_low, clipped_high = count_clipped(logprobs, old_logprobs, batch.advantages, *clips)
     if reference_logprobs is not None:
-        divergence = k3(scores.logprobs, reference_logprobs)
+        if settings.kl == "k3":
+            divergence = k3(scores.logprobs, reference_logprobs)
+        else:
+            divergence = weighted_k3(scores.logprobs, logprobs if old_logprobs is None else old_logprobs, reference_logprobs)
         per_token = per_token + settings.beta * divergence
         kl = (divergence.detach() * batch.weights).sum()
         num_clamped = ((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum()

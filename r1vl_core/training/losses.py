@@ -51,6 +51,18 @@ def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     return torch.exp(log_ratio) - log_ratio - 1
 
 
+def weighted_k3(logprobs: Tensor, old_logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """k3 times pi / pi of the policy that sampled, whose gradient is that of KL(pi || ref) without bias (DeepSeek-V3.2, arXiv 2512.02556).
+
+    Where the policy still is the one that sampled, the value is that of k3 and the gradient another. The log-ratio is clamped.
+
+    >>> weighted_k3(torch.zeros(1), torch.zeros(1), torch.ones(1)).item() == k3(torch.zeros(1), torch.ones(1)).item()
+    True
+    """
+    ratio = torch.exp((logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO))
+    return ratio * k3(logprobs, reference_logprobs)
+
+
 @dataclass(frozen=True, slots=True)
 class StepSize:
     """What a whole step counts, over all micro-batches and processes: its paths, their tokens, and how long a path may be (tokens).
