@@ -11,7 +11,7 @@ from r1vl_core.config import Warmup
 from r1vl_core.policy.logprobs import score_dense, score_shared
 from r1vl_core.policy.rollout import generate
 from r1vl_core.training import warmup
-from tests.core.pretend_device import DEVICE, Pretending, on_device
+from tests.core.pretended.device import DEVICE, Pretending, on_device
 from tests.core.tiny_policies import ARCHITECTURES, favour, some_prompts, tiny_policy
 from tests.core.training.test_on_a_device import CASES, made
 from tests.core.training.test_warmup import some_examples
