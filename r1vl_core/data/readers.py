@@ -14,7 +14,7 @@ from typing import Literal, TextIO
 from r1vl_core.config import Source
 from r1vl_core.data import tables
 from r1vl_core.data.interpretation import interpret, is_unicode
-from r1vl_core.data.json_stream import Element, read_array, read_lines
+from r1vl_core.data.json_stream import Element, decode_line, read_array, read_lines
 from r1vl_core.records import RawRecord
 
 _HEAD_BYTES = 65_536
@@ -135,6 +135,8 @@ def _runs_over_lines(text: str, *, whole: bool) -> bool:
 
 def record_of(source: str, row: int, element: Element) -> RawRecord:
     """An element as a record: what it says, or its problem."""
+    if element.content is not None:
+        return RawRecord(source, row, element.raw, *element.content)
     raw = element.raw if is_unicode(element.raw) else element.raw.encode("utf-8", "backslashreplace").decode("utf-8")
     if element.problem:
         return RawRecord(source, row, raw, problem=element.problem)
@@ -151,7 +153,7 @@ def read_elements(source: Source) -> Iterator[Element]:
         yield from tables.read_rows(path, kind, 0, tables.row_marks(path, kind)[-1])
         return
     with _open(source) as file:
-        yield from read_array(file) if kind == "json" else read_lines(file)
+        yield from read_array(file) if kind == "json" else read_lines(file, decode_line)
 
 
 def _open(source: Source) -> TextIO:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal, TextIO
 from r1vl_core.config import Source
 from r1vl_core.data import json_stream, tables
 from r1vl_core.data.json_stream import Element
+from r1vl_core.data.plain_records import read_plain
 from r1vl_core.data.readers import check_source, format_of
 
 SLICE_BYTES = 1 << 20
@@ -31,6 +32,7 @@ _LINE_END = re.compile(b"\n")
 # The keys that records begin with in the known formats; a file's own first key is looked for too.
 _KEYS = "messages|conversations|images?|id|image_path|problem|key_steps|source|system"
 _FIRST_KEY = re.compile(rb'\s*\[\s*\{\s*"(\w{1,64})"\s*:')
+_KEY = re.compile(r"\{[ \t\r\n]*+\"\w{1,64}\"")
 _OPENING = re.compile(r"[ \t\r\n]*+\[[ \t\r\n]*+")
 _BETWEEN = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
 _END = re.compile(r"[ \t\r\n]*+\][ \t\r\n]*+")
@@ -74,7 +76,7 @@ def read_slice(part: Slice) -> list[Element] | None:
         return list(tables.read_rows(part.path, part.format, part.start, part.end))
     if part.format == "jsonl":
         with _lines(part) as file:
-            return list(json_stream.read_lines(file))
+            return list(json_stream.read_lines(file, _decode_line))
     plain = _plain_elements(_text(part), part)
     if plain is not None:
         return plain
@@ -122,8 +124,9 @@ def _plain_elements(text: str, part: Slice) -> list[Element] | None:
         if opening is None:
             return None
         at = opening.end()
-    elements = []
+    elements: list[Element] = []
     while at < len(text):
+        at = _add_plain(text, at, elements)
         element, at = json_stream.decode_at(text, at)
         if element is None:
             return None
@@ -134,6 +137,26 @@ def _plain_elements(text: str, part: Slice) -> list[Element] | None:
             return elements if end and part.is_last else None
         at = between.end()
     return None if part.is_last or not elements else elements
+
+
+def _add_plain(text: str, at: int, elements: list[Element]) -> int:
+    """Add the plain records from `at` on, up to one that is not plain or that none seems to follow; where that begins."""
+    key = _KEY.match(text, at)
+    if key is None:
+        return at
+    for end in re.compile(rf"\}}([ \t\r\n]*+,[ \t\r\n]*+)(?={re.escape(key[0])})").finditer(text, at):
+        raw = text[at : end.start(1)]
+        content = read_plain(raw)
+        if content is None:
+            break
+        elements.append(Element(raw, content=content))
+        at = end.end()
+    return at
+
+
+def _decode_line(text: str) -> Element:
+    content = read_plain(text)
+    return json_stream.decode_line(text) if content is None else Element(text, content=content)
 
 
 def _marks(file: BinaryIO, kind: str) -> Iterator[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+import json.encoder
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
 _NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
-_spelled = json.JSONEncoder(ensure_ascii=False).encode
+_spelled: Callable[[str], str] = json.encoder.encode_basestring
 _MIN_SLICES = 6
 """Slices from which processes are worth their start."""
 
@@ -188,4 +188,5 @@ def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChe
 
 def identity_of(normalised: str, choices: Sequence[tuple[str, str]]) -> str:
     """What a question's id is made of, but for its picture: its normalised text and its choices, as the beginning of a JSON list."""
-    return _spelled([normalised, [[letter, normalise(text)] for letter, text in choices]])[:-1]
+    pairs = ", ".join(f"[{_spelled(letter)}, {_spelled(normalise(text))}]" for letter, text in choices)
+    return f"[{_spelled(normalised)}, [{pairs}]"
