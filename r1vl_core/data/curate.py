@@ -20,7 +20,8 @@ from r1vl_core.data.images import CheckedImage, ImageLimits, ImageProblem, Pictu
 from r1vl_core.data.near_duplicates import HeldOut, HeldOutSet, Seen
 from r1vl_core.data.perceptual import perceptual_hash
 from r1vl_core.data.shards import MapShards, Processes
-from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_record, judge_sources, reject
+from r1vl_core.data.sources import judge_sources
+from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_record, reject
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import normalise, split_wording
 from r1vl_core.records import BenchmarkRow, Question, RawRecord, Rejected

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Protocol, TextIO
 
-from r1vl_core.data.interpretation import Content
+from r1vl_core.data.elements import Element
 
 CHUNK_CHARS = 1 << 21
 """Characters read at a time."""
@@ -34,19 +34,6 @@ class Reads(Protocol):
     """What is asked of a text file: at most so many characters, none at its end."""
 
     def read(self, num_chars: int, /) -> str: ...
-
-
-class Element(NamedTuple):
-    """One element of the file: its text, and its decoded value, or what it says where that is known already, or its problem.
-
-    >>> Element('{"id": 1}', {"id": 1}).problem is None
-    True
-    """
-
-    raw: str
-    value: Any = None
-    problem: str | None = None
-    content: Content | None = None
 
 
 def read_array(file: TextIO) -> Iterator[Element]:
@@ -91,7 +78,7 @@ def read_elements(window: Window, *, from_start: bool, may_stop: Callable[[], bo
 
 
 def read_lines(file: TextIO, decode: Callable[[str], Element]) -> Iterator[Element]:
-    """One element a line, decoded by `decode_line` or as it would be; empty lines are skipped, a broken line is an element with a problem."""
+    """One element a line, decoded as `decode_line` does it; empty lines are skipped, a broken line is one element with a problem."""
     while line := file.readline(MAX_RECORD_CHARS):
         text = line.strip(" \t\r\n")
         if len(line) == MAX_RECORD_CHARS and not line.endswith("\n"):

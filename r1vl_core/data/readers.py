@@ -13,8 +13,8 @@ from typing import Literal, TextIO
 
 from r1vl_core.config import Source
 from r1vl_core.data import tables
-from r1vl_core.data.interpretation import interpret, is_unicode
-from r1vl_core.data.json_stream import Element, decode_line, read_array, read_lines
+from r1vl_core.data.elements import Element, record_of
+from r1vl_core.data.json_stream import decode_line, read_array, read_lines
 from r1vl_core.records import RawRecord
 
 _HEAD_BYTES = 65_536
@@ -131,19 +131,6 @@ def _runs_over_lines(text: str, *, whole: bool) -> bool:
     except (ValueError, RecursionError):
         return False
     return "\n" in text[:end]
-
-
-def record_of(source: str, row: int, element: Element) -> RawRecord:
-    """An element as a record: what it says, or its problem."""
-    if element.content is not None:
-        return RawRecord(source, row, element.raw, *element.content)
-    raw = element.raw if is_unicode(element.raw) else element.raw.encode("utf-8", "backslashreplace").decode("utf-8")
-    if element.problem:
-        return RawRecord(source, row, raw, problem=element.problem)
-    try:
-        return RawRecord(source, row, raw, *interpret(element.value))
-    except ValueError as error:
-        return RawRecord(source, row, raw, problem=str(error))
 
 
 def read_elements(source: Source) -> Iterator[Element]:

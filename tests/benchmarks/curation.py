@@ -63,7 +63,8 @@ def text_to_parquet(folder: Path, num_workers: int) -> dict[str, Any]:
 
     from r1vl_core.config import Source
     from r1vl_core.data.shards import Processes
-    from r1vl_core.data.text_checks import Candidate, TextChecks, judge_sources
+    from r1vl_core.data.sources import judge_sources
+    from r1vl_core.data.text_checks import Candidate, TextChecks
 
     source = Source(name="mulberry", path=folder / "mulberry_sft.json", images=folder / "images")
     schema = pyarrow.schema([(name, pyarrow.string()) for name in ("text", "answer", "path", "image")])
