@@ -33,14 +33,32 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 def sketch(text: str) -> bytes:
     """What finds texts near a (normalised) one: the 30 numbers of its MinHash, and a key for each three of them."""
-    hashes = RMinHash(num_perm=_NUM_HASHES, seed=_SEED)
-    hashes.update(list(pieces(text)))
-    digest = np.array(hashes.digest(), np.uint32)
-    # The text's numbers are part of each key: texts that differ in them are never near, however many are made after one pattern.
-    numbers = np.uint64(zlib.crc32(" ".join(_NUMBER.findall(text)).encode()))
-    bands = digest.reshape(NUM_BANDS, _BAND_ROWS).astype(np.uint64)
-    keys = (bands * _MIX).sum(axis=1, dtype=np.uint64) * _ODD + numbers + np.arange(NUM_BANDS, dtype=np.uint64) * _BAND_STEP
-    return digest.tobytes() + keys.tobytes()
+    return sketches([text])[0]
+
+
+def sketches(texts: Sequence[str]) -> list[bytes]:
+    """The `sketch` of each text; of many together a text takes half the time."""
+    matrix = RMinHash.digest_matrix_from_token_sets(_pieces_of_all(texts), _NUM_HASHES, _SEED)
+    digests = np.array(matrix.to_rows(), np.uint32).reshape(-1, _NUM_HASHES)
+    # A text's numbers are part of each key: texts that differ in them are never near, however many are made after one pattern.
+    numbers = np.array([zlib.crc32(" ".join(_NUMBER.findall(text)).encode()) for text in texts], np.uint64)
+    bands = digests.reshape(-1, NUM_BANDS, _BAND_ROWS).astype(np.uint64)
+    keys = (bands * _MIX).sum(axis=2, dtype=np.uint64) * _ODD + numbers[:, None] + np.arange(NUM_BANDS, dtype=np.uint64) * _BAND_STEP
+    return [digest.tobytes() + key.tobytes() for digest, key in zip(digests, keys, strict=True)]
+
+
+def _pieces_of_all(texts: Sequence[str]) -> list[Iterable[str]]:
+    """The pieces of each text, some of them more than once: a MinHash is that of their set."""
+    joined = "".join(texts)
+    if len(joined) < _PIECE_LETTERS or "\0" in joined:  # which NumPy takes for a text's end
+        return [pieces(text) for text in texts]
+    letters = np.frombuffer(joined.encode("utf-32-le"), "<u4")
+    runs = np.lib.stride_tricks.sliding_window_view(letters, _PIECE_LETTERS).copy().view(f"<U{_PIECE_LETTERS}").ravel().tolist()
+    found, start = [], 0
+    for text in texts:
+        found.append(runs[start : start + len(text) - _PIECE_LETTERS + 1] if len(text) >= _PIECE_LETTERS else [text])
+        start += len(text)
+    return found
 
 
 def similarity(one: str, other: str) -> float:

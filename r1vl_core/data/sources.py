@@ -19,7 +19,7 @@ from r1vl_core.data.elements import record_of
 from r1vl_core.data.readers import check_source, format_of
 from r1vl_core.data.shards import MapShards
 from r1vl_core.data.slices import Mended, Slice
-from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_record, judge_slice
+from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_records, judge_slice
 
 SLICE_BYTES = 1 << 20
 """Bytes of JSON in a slice, or a little more: it ends with a record."""
@@ -67,7 +67,7 @@ def _judge_slices(parts: Sequence[Slice], checks: TextChecks, map_shards: MapSha
         num_done = at + 1
         if judged is None:
             mended = Mended(parts[at:])
-            judged = [judge_record(record_of(parts[at].source, row, element), checks) for row, element in enumerate(mended)]
+            judged = judge_records((record_of(parts[at].source, row, element) for row, element in enumerate(mended)), checks)
             num_done = at + mended.num_taken
         yield [_moved(one, num_rows) for one in judged]
         num_rows += len(judged)

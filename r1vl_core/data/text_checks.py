@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json.encoder
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from r1vl_core.data.elements import record_of
 from r1vl_core.data.language import foreign_language
-from r1vl_core.data.near_texts import sketch
 from r1vl_core.data.slices import Slice, read_slice
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
@@ -66,11 +65,22 @@ def judge_slice(part: Slice, checks: TextChecks) -> list[Judged] | None:
     elements = read_slice(part)
     if elements is None:
         return None
-    return [judge_record(record_of(part.source, row, element), checks) for row, element in enumerate(elements)]
+    return judge_records((record_of(part.source, row, element) for row, element in enumerate(elements)), checks)
+
+
+def judge_records(records: Iterable[RawRecord], checks: TextChecks) -> list[Judged]:
+    """Each record judged, with the sketches that later checks want."""
+    judged = [judge_record(record, checks) for record in records]
+    if not checks.sketches:
+        return judged
+    from r1vl_core.data.near_texts import sketches  # brings NumPy, which is not needed where no sketches are
+
+    made = iter(sketches([one.normalised for one in judged if isinstance(one, Candidate)]))
+    return [one._replace(sketch=next(made)) if isinstance(one, Candidate) else one for one in judged]
 
 
 def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
-    """One record's text against all checks that need nothing else; the first that fails names the reason."""
+    """One record's text against all checks that need nothing else; the first that fails names the reason. It has no sketch yet."""
     if record.problem is not None:
         return reject(record, "unreadable_record", record.problem)
     wording = split_wording(record.user) if record.choices is None else Wording(record.user.strip(), record.choices)
@@ -148,7 +158,7 @@ def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChe
         key_steps=record.key_steps,
         normalised=normalised,
         identity=identity_of(normalised, wording.choices),
-        sketch=sketch(normalised) if checks.sketches else b"",
+        sketch=b"",
         is_short=not path or (checks.path_tokens is not None and checks.path_tokens.surely_fit(path)),
     )
 
