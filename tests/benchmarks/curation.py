@@ -36,6 +36,7 @@ def curate_whole(folder: Path, num_workers: int) -> dict[str, Any]:
     from r1vl_core.data import curate, database
     from r1vl_core.policy.model import load_policy
     from r1vl_core.records import asked
+    from tasks.image_memory import StoredImageMemory
 
     policy = load_policy("r1vl-tiny", prompt="reasoning", max_pixels=400_000, weights=False)
     source = Source(name="mulberry", path=folder / "mulberry_sft.json", images=folder / "images")
@@ -48,9 +49,9 @@ def curate_whole(folder: Path, num_workers: int) -> dict[str, Any]:
         policy.tokenizer_json,
     )
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        path = Path(out) / "curated.duckdb"
+        path, memory = Path(out) / "curated.duckdb", StoredImageMemory(Path(out) / "digests.sqlite")
         started = time.perf_counter()
-        database.write_curated(path, curate.curate([source], checks, num_workers=num_workers), [source])
+        database.write_curated(path, curate.curate([source], checks, num_workers=num_workers, memory=memory), [source])
         seconds = time.perf_counter() - started
         counts = database.counts(path)
         return {"seconds": seconds, "read": counts.num_read, "digest": database.content_digest(path), "reasons": counts.rejected_by_reason}

@@ -90,7 +90,7 @@ def test_many_texts_after_one_pattern() -> None:
         text = f"what is the value of the bar for the year {number} in the chart of yearly sales?"
         assert seen.find(text, sketch(text), 7, "") is None
         seen.add(text, sketch(text), 7, "", str(number))
-    assert len({len(seen._texts._with_key(key)) for key in seen._texts._by_key}) == 1
+    assert len({len(seen._texts._with_keys([key])) for key in seen._texts._by_key}) == 1
     text = "what is the value of the bar for the year 17 in the chart of yearly  sale?"
     assert seen.find(text, sketch(text), 7, "") == "17"
     assert seen.find(text, sketch(text), 2**20 - 1, "") is None
