@@ -7,8 +7,8 @@ import functools
 from tokenizers import Tokenizer
 
 _SAFE_SHARE = 0.75
-_SAVED_SHARE = 0.6
-"""Of a text's bytes, those that are no tokens: for most texts more."""
+_SAVED_SHARE = 0.4
+"""Of a text's bytes, those that are no tokens: of most texts more."""
 _MAX_BYTES = 12
 """Of a character in normal form, which tokenizers make first: three characters at most, each of four bytes."""
 _MAX_WORDS = 1 << 20

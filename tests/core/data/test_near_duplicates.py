@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rensa import RMinHash
 
 from r1vl_core.config import Curate
 from r1vl_core.data.curate import held_out_questions, judge
 from r1vl_core.data.near_duplicates import HeldOut, HeldOutSet, Seen
-from r1vl_core.data.near_texts import NearTexts, similarity, sketch
+from r1vl_core.data.near_texts import NearTexts, pieces, similarity, sketch, sketches
 from r1vl_core.records import BenchmarkRow
 from tests.core.data.looks import chart
 from tests.core.data.samples import Curated, Folder, encoded, path, record
@@ -81,6 +83,15 @@ def test_near_texts_are_found_whatever_else_is_there(seed: int) -> None:
     assert texts.near(text, sketch(text)) == [number]
     stranger = " ".join(draw.choices(words, k=14))
     assert all(similarity(stranger, texts._texts[found]) >= 0.8 for found in texts.near(stranger, sketch(stranger)))
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(["", "a", "abcd", "abcde", "a\0b\0\0c"])))
+def test_sketches_made_together_are_those_of_each_text_alone(texts: list[str]) -> None:
+    for text, sketched in zip(texts, sketches(texts), strict=True):
+        hashes = RMinHash(num_perm=30, seed=20_260_101)
+        hashes.update(list(pieces(text)))
+        assert np.frombuffer(sketched, np.uint32, 30).tolist() == hashes.digest()
+        assert sketched == sketch(text)
 
 
 def test_many_texts_after_one_pattern() -> None:
