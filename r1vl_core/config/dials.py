@@ -146,7 +146,7 @@ class StepGRPO(Dials):
 
     later = frozenset(
         {"probe_every", "eval_every", "keep", "max_kl", "min_reward", "stop_window", "reward_limit_s"}
-        | {"schedule", "warmup_ratio", "freeze_vision", "lora"}
+        | {"schedule", "warmup_ratio", "freeze_vision", "lora", "kl"}
     )
     num_steps: int = Field(40, ge=1)
     """Training steps: each samples groups and makes num_updates updates from them."""
@@ -192,6 +192,8 @@ class StepGRPO(Dials):
     """Train adapters in place of all weights; the reference is the policy without them, the artifact holds the merged policy."""
     beta: float = Field(0.04, ge=0)
     """Weight of the KL penalty to the warm-up policy; 0 means no reference at all."""
+    kl: Literal["k3", "weighted_k3"] = "k3"
+    """The penalty's estimator: k3 (the paper), or weighted by the ratio to the policy that sampled (TRL since 1.0, arXiv 2512.02556)."""
     alpha: float = Field(0.1, ge=0)
     """Weight of the matched key steps in StepRAR (paper, equation 2)."""
     forward: Literal["shared", "dense"] = "shared"

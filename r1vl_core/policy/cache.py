@@ -30,6 +30,7 @@ class GrowingLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Append columns and return all keys and values."""
+        key_states = as_read(key_states, value_states)
         if self.buffers is None:
             keys, values = super().update(key_states, value_states)
             self.length = keys.shape[-2]
@@ -88,6 +89,11 @@ class GrowingCache(Cache):
     def attention(self, policy: Policy) -> Iterator[None]:
         """The model attends as it always does."""
         yield
+
+
+def as_read(key_states: Tensor, value_states: Tensor) -> Tensor:
+    """Keys as attention reads them: under autocast rotary positions leave them in fp32, and each token would round all of them again."""
+    return key_states.to(value_states.dtype)
 
 
 def roomy(tensor: Tensor, rows: Tensor, num_tokens: int) -> Tensor:

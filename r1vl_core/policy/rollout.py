@@ -19,6 +19,7 @@ from r1vl_core.policy.batch import pad_rows, prompt_positions
 from r1vl_core.policy.cache import GrowingCache
 from r1vl_core.policy.logprobs import autocast, forbidden_tokens, last_hidden, scaled_logits
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.precision import is_bf16, without_gradients
 from r1vl_core.policy.sharding import whole
 from r1vl_core.policy.shared_decode import SharedCache
 from r1vl_core.policy.shared_pictures import distinct_pictures, picture_inputs
@@ -137,7 +138,6 @@ class _Live:
             self.hidden = last_hidden(policy, **given)[:, -1]
 
 
-@torch.inference_mode()
 def _decode(
     policy: Policy,
     cache: SharedCache | GrowingCache,
@@ -153,7 +153,7 @@ def _decode(
     noise = None if noise is None else noise.to(device)
     token_ids = torch.full((len(prompts) * num_samples, max_new_tokens), policy.pad_token_id, device=device)
     logprobs = torch.zeros(token_ids.shape, device=device)
-    with autocast(policy):
+    with without_gradients(policy.model, is_bf16=is_bf16(policy.precision, device.type)), autocast(policy):
         live = _prefill(policy, cache, prompts, num_samples, min(_ROOM, max_new_tokens))
         for step in range(max_new_tokens):
             logits = scaled_logits(policy.model.lm_head, live.hidden, temperature, forbidden)

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache, DynamicLayer
 
-from r1vl_core.policy.cache import roomy
+from r1vl_core.policy.cache import as_read, roomy
 from r1vl_core.policy.model import Policy
 from r1vl_core.policy.shared_prefix import attention_named
 
@@ -34,6 +34,7 @@ class SharedLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Keep the prompts' columns at first; later append a response column and return the responses' alone."""
+        key_states = as_read(key_states, value_states)
         if self.prompt is None:
             return super().update(key_states, value_states)
         start, self.length = self.length, self.length + key_states.shape[-2]

@@ -27,6 +27,8 @@ MAX_ANSWER_LENGTH = 1000
 """Characters; a longer answer (and longer than four times the gold one) is no answer but an essay, and wrong."""
 
 _MAX_COMPARISONS = 40
+_MAX_SENTENCES = 4
+_SENTENCE_END = re.compile(r"\n\s*+|(?<=[.!])\s++(?=[A-Z\\$*])")
 _LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
 # A letter alone, or with a mark between it and its text: "C", "(C)", "option C", "C: 57". "A = 20", "F = ma" and "C major" are values.
@@ -142,8 +144,25 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
     if len(response_answer) > max(MAX_ANSWER_LENGTH, 4 * len(gold.text)):
         return Verdict("wrong", "too_long")
     verdict = _judge_text(response_answer, gold)
-    short = without_reason(response_answer) if verdict.verdict == "wrong" else response_answer
-    return _judge_text(short, gold) if short != response_answer else verdict
+    if verdict.verdict != "wrong":
+        return verdict
+    short = without_reason(response_answer)
+    if short != response_answer:
+        return _judge_text(short, gold)
+    return _judge_sentences(response_answer, gold) or verdict
+
+
+def _judge_sentences(text: str, gold: Gold) -> Verdict | None:
+    """An answer said again ("5. So there are 5."): right when every sentence is; None when one is not, or there is one only."""
+    sentences = _SENTENCE_END.split(text.strip(), maxsplit=_MAX_SENTENCES)
+    if not 1 < len(sentences) <= _MAX_SENTENCES:
+        return None
+    verdict = None
+    for sentence in sentences:
+        verdict = _judge_text(sentence, gold)
+        if verdict.verdict != "correct":
+            return None
+    return verdict
 
 
 def _judge_text(text: str, gold: Gold) -> Verdict:
@@ -158,9 +177,10 @@ def _judge_text(text: str, gold: Gold) -> Verdict:
 def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     claim = read_claim(answer.text, gold.known)
     alone = len(claim.letters) == 1 and len(answer.text.strip("()[]{}<>.:,;!\"'`~ ")) == 1
-    by_text = () if alone else _choices_with_text(answer, gold)
-    word_for_word = any(text.joined == answer.joined for _, text in gold.choices)
-    if by_text and (word_for_word or not (claim.letters and claim.rest)):
+    word_for_word = any(text.pieces == answer.pieces for _, text in gold.choices)
+    labelled = bool(claim.letters and claim.rest) and not word_for_word
+    by_text = () if alone or labelled else _choices_with_text(answer, gold)
+    if by_text:
         if len(by_text) > 1 and not word_for_word:
             return Verdict("wrong", "several_choices")
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
@@ -177,7 +197,7 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
     """Letters of the choices whose text the answer is; where several fit, those it is word for word, else those with its own unit."""
     fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
-    exact = [letter for letter, text in fitting if text.joined == answer.joined]
+    exact = [letter for letter, text in fitting if text.pieces == answer.pieces]
     unit = answer.quantity.unit if answer.quantity else ""
     same_unit = [letter for letter, text in fitting if text.quantity and text.quantity.unit == unit]
     return tuple(exact or same_unit or [letter for letter, _ in fitting])

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from r1vl_core.reasoning.normal_form import NormalText
-from r1vl_core.reasoning.units import GLUED_UNITS, UNITS
+from r1vl_core.reasoning.number_words import NUMBER_TENS, NUMBER_WORDS
+from r1vl_core.reasoning.units import GLUED_UNITS, MULTIPLIERS, UNITS
 
 if TYPE_CHECKING:
     from r1vl_core.reasoning.key_steps import CompiledForm
@@ -97,6 +98,11 @@ class View:
             pieces, token = [*pieces, *self.step.pieces[following].split(" ")], following
         return len(pieces) > 2 and pieces[1] == "/" and pieces[2].isdecimal()
 
+    def glued(self, left: int, right: int) -> bool:
+        """No blank between two tokens; markup that stands for nothing, such as the `\\frac{` in "-\\frac{8}{2}", does not part them."""
+        between = self.step.text[self.end(left) : self.start(right)]
+        return not between or not any(map(str.isspace, between))
+
     def touches(self, token: int, way: int) -> bool:
         """No blank between a token and what stands on its right (way 1) or left (way -1)."""
         at = self.end(token) if way > 0 else self.start(token) - 1
@@ -139,9 +145,11 @@ def _bound_left(form: CompiledForm, view: View, first: int) -> bool:
         return True
     if form.first in ("-", "+"):
         return view.is_operand(before, -1)
-    if not form.first[0].isalnum() and form.first not in ("(", "\u221a"):
+    if not form.first[0].isalnum() and form.first not in ("(", "\u221a", "|"):
         return False
-    glued = view.end(before) == view.start(first)
+    if form.first in NUMBER_WORDS and _ends_number_words(piece, view.piece(beyond, -1)):
+        return True  # "seven" in "twenty-seven"
+    glued = view.glued(before, first)
     if piece in ("^", "\u221a", "\u00b1"):
         return True
     if piece == "-" and not view.is_operand(beyond, -1):
@@ -153,6 +161,11 @@ def _bound_left(form: CompiledForm, view: View, first: int) -> bool:
     if piece[0].isdecimal() and form.mixed:
         return True
     return form.relation and len(form.first) == 1 and form.first.isalpha() and piece[0].isdecimal()
+
+
+def _ends_number_words(piece: str, before: str) -> bool:
+    """Does the number in words that ends in `piece` go on: "twenty", "hundred", "hundred and"?"""
+    return piece in NUMBER_TENS or piece in MULTIPLIERS or (piece == "and" and before in MULTIPLIERS)
 
 
 def _denied_before(view: View, token: int) -> bool:
@@ -179,8 +192,12 @@ def _bound_right(form: CompiledForm, view: View, last: int) -> bool:
     piece, beyond = view.piece(after, 1), view.neighbour(after, 1)
     if piece == "=" and _denied_after(form, view.piece(beyond, 1)):
         return True
-    if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%"):
+    if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%", "|"):
         return False
+    if piece in MULTIPLIERS and (form.last[0].isdecimal() or form.last in NUMBER_WORDS):
+        return True  # "6" in "6 million"
+    if form.last in NUMBER_TENS and piece in NUMBER_WORDS:
+        return True  # "twenty" in "twenty-seven"
     if piece == "^" or (piece in ("%", "\u221a", "\u03c0") and form.last[0].isdecimal()):
         return True
     if piece in ("/", "per", "*") and form.last in UNITS and view.piece(beyond, 1) in UNITS:

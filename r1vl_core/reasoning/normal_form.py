@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -51,8 +51,12 @@ _BY = re.compile(r"\b(?:divided|multiplied)\s++by\b")
 _ROOT = re.compile(r"(?<!cube )(?<!th )\b(?:the\s++)?+(?:square\s++)?+root\s++(?:of\s++)?+(?=[0-9(])")
 _POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|(?<=\b[a-z] ))\*\*(?= [\w(])")
 # A star that begins or ends an emphasised word; behind a number, a bracket or a single letter it multiplies.
-_EMPHASIS = re.compile(r"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\*(?![\w(]| ?[0-9])")
-_HYPHEN = re.compile(r"-(?=[^\W\d_]{2})(?:(?<=[^\W\d_]{2}-)|(?<=[0-9]-)(?!(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))")
+_EMPHASIS = re.compile(rf"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?={_LETTER}{{2}})|(?<={_LETTER}{{2}})\*(?![\w(]| ?[0-9])")
+# A hyphen between words; between names of two letters ("AB-CD", "dx-dy") it is a minus.
+_HYPHEN = re.compile(
+    rf"-(?={_LETTER}{{2}})(?:(?<={_LETTER}{{3}}-)|(?<={_LETTER}{{2}}-)(?={_LETTER}{{3}})"
+    r"|(?<=[0-9]-)(?!(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))"
+)
 _FUNCTION_OF_NUMBER = re.compile(r"(?:sin|cos|tan|cot|sec|csc)[0-9]++")
 # "x\u2081x\u2082" and "H\u2082O" are one word or two, as their indices are written: they are always two pieces.
 _BEHIND_INDEX = re.compile(rf"(?<=[0-9])(?={_LETTER})")
@@ -178,10 +182,10 @@ def _flatten(text: str) -> str:
 
 def _worded(lower: str) -> str:
     """Operators that are written in several words, as their signs."""
-    lower = _EQUAL_TO.sub(_equals, lower) if _MAY_EQUAL_TO.search(lower) else lower
+    lower = _EQUAL_TO.sub(_sign("="), lower) if _MAY_EQUAL_TO.search(lower) else lower
     if "divided" in lower or "multiplied" in lower:
         lower = _BY.sub(_operator, lower)
-    return _ROOT.sub(_root, lower) if "root" in lower else lower
+    return _ROOT.sub(_sign("\u221a"), lower) if "root" in lower else lower
 
 
 def _blank(markup: re.Match[str]) -> str:
@@ -196,16 +200,12 @@ def _degree(markup: re.Match[str]) -> str:
     return "\u00b0".rjust(len(markup[0]))  # where the markup ends, so that a span takes all of it in
 
 
-def _equals(words: re.Match[str]) -> str:
-    return "=".ljust(len(words[0]))
+def _sign(sign: str) -> Callable[[re.Match[str]], str]:
+    return lambda words: sign.ljust(len(words[0]))
 
 
 def _operator(words: re.Match[str]) -> str:
     return ("/" if words[0].startswith("d") else "*").ljust(len(words[0]))
-
-
-def _root(words: re.Match[str]) -> str:
-    return "\u221a".ljust(len(words[0]))
 
 
 _BARE_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))  # the backslash is often lost on the way

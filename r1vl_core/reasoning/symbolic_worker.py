@@ -64,9 +64,11 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 
 def equal(answer: str, gold: str) -> bool:
     """Are two LaTeX expressions equal? Our caller keeps the time; math-verify's own limit is off (it needs the main thread's signal)."""
+    from latex2sympy2_extended.math_normalization import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
 
-    config = [LatexExtractionConfig()]
+    # Units are off before an expression comes here; what math-verify takes for one may be a variable ("3 + 2 d") and a bracket ("b )").
+    config = [LatexExtractionConfig(normalization_config=NormalizationConfig(units=False, boxed="all", equations=False))]
     wanted = parse(gold, extraction_config=config, fallback_mode="no_fallback", parsing_timeout=None)
     given = parse(answer, extraction_config=config, fallback_mode="no_fallback", parsing_timeout=None)
     return bool(wanted and given and verify(wanted, given, timeout_seconds=None))

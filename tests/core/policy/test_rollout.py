@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from r1vl_core.policy.batch import pad_rows, prompt_positions
 from r1vl_core.policy.logprobs import score_rows
@@ -120,6 +122,39 @@ def test_the_picture_is_seen_once_a_question() -> None:
     policy.model.model.visual.register_forward_pre_hook(lambda _, args: patches.append(len(args[0])))
     generate(policy, prompts, max_new_tokens=5, num_samples=4, temperature=1.0, seeds=[(0,), (1,), (2,)])
     assert sum(patches) == sum(len(prompt.pixel_values) for prompt in prompts)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_in_bf16_weights_are_rounded_once_and_keys_when_they_are_stored(frozen: bool, shared: bool) -> None:
+    policy = dataclasses.replace(tiny_policy(), precision="bf16")
+    favour(policy, 50, by=1e4)
+    policy.model.requires_grad_(not frozen)
+    made = []
+    for num_tokens in (10, 30):
+        with Roundings() as seen:
+            generate(policy, some_prompts(policy, 2), max_new_tokens=num_tokens, shared=shared)
+        made.append(seen)
+    assert made[0].of_weights == made[1].of_weights
+    assert made[0].of_columns == made[1].of_columns
+    assert {parameter.requires_grad for parameter in policy.model.parameters()} == {not frozen}
+
+
+class Roundings(TorchDispatchMode):
+    """Counts what is rounded to bf16: weights, and queries, keys and values of more than one token a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_weights = 0
+        self.of_columns = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.to.dtype and args[1] is torch.bfloat16 and args[0].dtype is torch.float32:
+            if isinstance(args[0], torch.nn.Parameter):
+                self.of_weights += 1
+            elif args[0].ndim == 4:
+                self.of_columns += args[0].shape[-2] > 1
+        return func(*args, **(kwargs or {}))
 
 
 def test_draws_follow_the_distribution_and_its_edges() -> None:

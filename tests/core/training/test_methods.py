@@ -31,6 +31,7 @@ COMBINATIONS = [
     for place, (advantage, loss_mean) in enumerate(MEANS)
     for other, (reward, credit) in enumerate(PAID)
 ]
+COMBINATIONS.append({"beta": 0.3, "kl": "weighted_k3"})
 SOME = [COMBINATIONS[len(PAID) * place + (5 - place) % len(PAID)] for place in range(len(MEANS))]  # each mean once, each kind of pay
 
 
@@ -82,7 +83,8 @@ class Plain:
                     if later:
                         objective = torch.minimum(objective, ratio.clamp(0.9, 1.15) * advantage)
                     apart = theirs[token] - ours[token]
-                    total = total + settings.beta * (torch.exp(apart) - apart - 1) - objective
+                    weight = ratio if settings.kl == "weighted_k3" else 1.0
+                    total = total + settings.beta * weight * (torch.exp(apart) - apart - 1) - objective
                 divisor = {"path": num_paths * len(advantages), "token": num_tokens, "constant": num_paths * 120}
                 loss = loss + total / divisor[settings.loss_mean]
         gradients = torch.autograd.grad(loss, self.parameters, retain_graph=True)
