@@ -47,7 +47,8 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss; the others are plain sums over tokens.
+    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss, `weight` is the sum of those weights; the
+    others are plain sums over tokens.
 
     >>> (Sums(loss=1.0) + Sums(loss=0.5, num_tokens=3.0)).loss
     1.5
@@ -55,6 +56,7 @@ class Sums:
 
     loss: float = 0.0
     kl: float = 0.0
+    weight: float = 0.0
     entropy: float = 0.0
     gap: float = 0.0
     num_clamped: float = 0.0
@@ -132,8 +134,8 @@ def add_gradient(
     except torch.OutOfMemoryError as error:  # some parameters have this batch's gradient by now and some have not
         policy.model.zero_grad(set_to_none=True)
         raise GradientSpoiled(str(error)) from None
-    gap = float((logprobs - batch.sampled_logprobs).abs().sum())
-    return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
+    gap, weight = float((logprobs - batch.sampled_logprobs).abs().sum()), float(batch.weights.double().sum())
+    return Sums(float(loss.detach()), kl, weight, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
 
 
 def weightless(policy: Policy, prompt: Prompt) -> MicroBatch:

@@ -216,5 +216,5 @@ def test_reports_that_lack_a_step_are_refused(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
     for damage in (b"\0\0\0\n", b"\xff\xfe\n"):
         (tmp_path / "reports.jsonl").write_bytes(before + damage)
-        with pytest.raises(ValueError, match="reports.jsonl: a line that is no report"):
+        with pytest.raises(ValueError, match=r"reports\.jsonl: a line that is no report"):
             cut_reports(tmp_path, 3)
