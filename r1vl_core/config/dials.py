@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from r1vl_core.config.group import Dials
 from r1vl_core.config.key_steps import KeySteps
-from r1vl_core.config.names import BUNDLED_MODEL, Hardening, Precision, Schedule
+from r1vl_core.config.names import BUNDLED_MODEL, Decode, Hardening, Precision, Schedule
 from r1vl_core.prompts import prompt_names
 
 
@@ -146,7 +146,7 @@ class StepGRPO(Dials):
 
     later = frozenset(
         {"probe_every", "eval_every", "keep", "max_kl", "min_reward", "stop_window", "reward_limit_s"}
-        | {"schedule", "warmup_ratio", "freeze_vision", "lora"}
+        | {"schedule", "warmup_ratio", "freeze_vision", "lora", "kl"}
     )
     num_steps: int = Field(40, ge=1)
     """Training steps: each samples groups and makes num_updates updates from them."""
@@ -192,6 +192,8 @@ class StepGRPO(Dials):
     """Train adapters in place of all weights; the reference is the policy without them, the artifact holds the merged policy."""
     beta: float = Field(0.04, ge=0)
     """Weight of the KL penalty to the warm-up policy; 0 means no reference at all."""
+    kl: Literal["k3", "weighted_k3"] = "k3"
+    """The penalty's estimator: k3 (the paper), or weighted by the ratio to the policy that sampled (TRL since 1.0, arXiv 2512.02556)."""
     alpha: float = Field(0.1, ge=0)
     """Weight of the matched key steps in StepRAR (paper, equation 2)."""
     forward: Literal["shared", "dense"] = "shared"
@@ -321,6 +323,9 @@ class Runtime(Dials):
     precision: Precision = "auto"
     """Arithmetic of every forward, over fp32 weights: bf16 by autocast, or fp32. auto: bf16 on a GPU that has it, else fp32. Like the
     device it decides how finely a result is rounded, not which it is."""
+    decode: Decode = "eager"
+    """How responses are sampled: eager, kernel by kernel; graphs, each step a CUDA graph, for GPUs, where launching kernels is what takes
+    the time. What is drawn is the same but for rounding. Not the default: it has not been measured on a GPU yet."""
     gradient_checkpointing: bool = False
     """Compute each layer's inside again in the backward pass instead of keeping it: less memory, more time, the same result."""
     accelerate_config: Path | None = None

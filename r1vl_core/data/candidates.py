@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
-from r1vl_core.reasoning.normal_form import is_grouped
+from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS
 

@@ -24,6 +24,7 @@ from r1vl_core.training.losses import (
     count_clipped,
     k3,
     policy_gradient,
+    weighted_k3,
 )
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
@@ -46,7 +47,8 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss; the others are plain sums over tokens.
+    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss, `weight` is the sum of those weights; the
+    others are plain sums over tokens.
 
     >>> (Sums(loss=1.0) + Sums(loss=0.5, num_tokens=3.0)).loss
     1.5
@@ -54,6 +56,7 @@ class Sums:
 
     loss: float = 0.0
     kl: float = 0.0
+    weight: float = 0.0
     entropy: float = 0.0
     gap: float = 0.0
     num_clamped: float = 0.0
@@ -109,27 +112,34 @@ def add_gradient(
     there is no penalty. Raises GradientSpoiled, with the whole gradient cleared, when memory runs out in the backward pass.
     """
     scores = score(policy, batch.prompts, batch.completions, settings.temperature)
-    logprobs, clipped = scores.logprobs.detach(), (0, 0)
+    logprobs = scores.logprobs.detach()
+    kl = num_clamped = clipped_low = clipped_high = logprobs.new_zeros(())
     if old_logprobs is None:
         per_token = policy_gradient(scores.logprobs, batch.advantages)
     else:
         clips = (settings.clip_low, settings.clip_high)
         per_token = clipped_policy_gradient(scores.logprobs, old_logprobs, batch.advantages, *clips)
-        clipped = count_clipped(logprobs, old_logprobs, batch.advantages, *clips)
-    kl = num_clamped = 0.0
+        clipped_low, clipped_high = count_clipped(logprobs, old_logprobs, batch.advantages, *clips)
     if reference_logprobs is not None:
-        divergence = k3(scores.logprobs, reference_logprobs)
+        if settings.kl == "k3":
+            divergence = k3(scores.logprobs, reference_logprobs)
+        else:
+            divergence = weighted_k3(scores.logprobs, logprobs if old_logprobs is None else old_logprobs, reference_logprobs)
         per_token = per_token + settings.beta * divergence
-        kl = float((divergence.detach() * batch.weights).sum())
-        num_clamped = float(((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum())
+        kl = (divergence.detach() * batch.weights).sum()
+        num_clamped = ((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum()
     loss = (per_token * batch.weights).sum()
     try:
         loss.backward()
     except torch.OutOfMemoryError as error:  # some parameters have this batch's gradient by now and some have not
         policy.model.zero_grad(set_to_none=True)
         raise GradientSpoiled(str(error)) from None
-    gap = float((logprobs - batch.sampled_logprobs).abs().sum())
-    return Sums(float(loss.detach()), kl, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
+    gap = (logprobs - batch.sampled_logprobs).abs().sum()
+    weight = batch.weights.double().sum()
+    found = (loss.detach(), kl, weight, scores.entropies.sum(), gap, num_clamped, clipped_low, clipped_high)
+    # One wait for a GPU, when the backward pass has been handed to it.
+    read = torch.stack([value.double() for value in found]).tolist()
+    return Sums(*[*read, float(len(logprobs))]), logprobs
 
 
 def weightless(policy: Policy, prompt: Prompt) -> MicroBatch:

@@ -29,16 +29,16 @@ def clipped_policy_gradient(logprobs: Tensor, old_logprobs: Tensor, advantages: 
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
 
 
-def count_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> tuple[int, int]:
-    """How many tokens have no gradient because of `clip_low` and of `clip_high`.
+def count_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> tuple[Tensor, Tensor]:
+    """How many tokens have no gradient because of `clip_low` and of `clip_high`, each ().
 
     >>> count_clipped(torch.log(torch.tensor([3.0, 3.0, 0.1])), torch.zeros(3), torch.tensor([1.0, -1.0, -1.0]), 0.2, 0.2)
-    (1, 1)
+    (tensor(1), tensor(1))
     """
     ratio = torch.exp(logprobs - old_logprobs)
     low = (ratio < 1 - clip_low) & (advantages < 0)
     high = (ratio > 1 + clip_high) & (advantages > 0)
-    return int(low.sum()), int(high.sum())
+    return low.sum(), high.sum()
 
 
 def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
@@ -49,6 +49,18 @@ def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     """
     log_ratio = (reference_logprobs - logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     return torch.exp(log_ratio) - log_ratio - 1
+
+
+def weighted_k3(logprobs: Tensor, old_logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """k3 times pi / pi of the policy that sampled, whose gradient is that of KL(pi || ref) without bias (DeepSeek-V3.2, arXiv 2512.02556).
+
+    Where the policy still is the one that sampled, the value is that of k3 and the gradient another. The log-ratio is clamped.
+
+    >>> weighted_k3(torch.zeros(1), torch.zeros(1), torch.ones(1)).item() == k3(torch.zeros(1), torch.ones(1)).item()
+    True
+    """
+    ratio = torch.exp((logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO))
+    return ratio * k3(logprobs, reference_logprobs)
 
 
 @dataclass(frozen=True, slots=True)

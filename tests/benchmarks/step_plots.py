@@ -14,7 +14,7 @@ from matplotlib import pyplot
 
 
 def main(folder: Path) -> None:
-    """Draw the ratio of wall seconds over group size and over prompt length."""
+    """Draw the ratio of processor seconds over group size and prompt length; wall time suffers more from others on the same cores."""
     figures = json.loads((folder / "figures.json").read_text())
     wanted = [
         (name, label)
@@ -24,9 +24,9 @@ def main(folder: Path) -> None:
     figure, axes = pyplot.subplots(1, len(wanted), figsize=(5 * len(wanted), 3.6), squeeze=False, layout="constrained")
     for axis, (name, label) in zip(axes[0], wanted, strict=True):
         rows = sorted(figures[name], key=lambda row, name=name: place(row, name))  # type: ignore[misc]
-        axis.plot([place(row, name) for row in rows], [row["trl"]["wall"] / row["ours"]["wall"] for row in rows], marker="o")
+        axis.plot([place(row, name) for row in rows], [row["trl"]["cpu"] / row["ours"]["cpu"] for row in rows], marker="o")
         axis.axhline(1, color="grey", linewidth=0.8)
-        axis.set(xlabel=label, ylabel="TRL's seconds a step / ours", ylim=(0, None))
+        axis.set(xlabel=label, ylabel="TRL's CPU seconds a step / ours", ylim=(0, None))
     figure.savefig(folder / "step_time.png", dpi=120)
 
 

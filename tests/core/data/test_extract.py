@@ -252,7 +252,8 @@ def test_what_is_said_to_stand_in_a_line_stands_there_in_normal_form(text: str) 
 WORDS_AROUND = st.sampled_from(
     sorted(
         word_set(
-            "so the a that not no never is = != - + * / ^ ( ) . , : ; ! ? 5 5.5 x per % \u00b0 \u03c0 \u221a even be really longer m/s cm"
+            "so the a that not no never is twenty seven million hundred and even be really longer per m/s cm x 5 5.5"
+            " { = != - + * / ^ ( ) . , : ; ! ? % \u00b0 \u03c0 \u221a"
         )
     )
 )
