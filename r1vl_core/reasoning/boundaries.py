@@ -25,7 +25,7 @@ _DENIALS = frozenset(("false", "wrong", "incorrect", "untrue", "mistaken", "impo
 # Words that may stand between a negation and what it denies: "cannot be 6", "is not even a right angle", "does not equal 6".
 _BETWEEN = frozenset(("a", "an", "the", "be", "been", "=", "exactly", "really", "quite", "even", "actually", "always", "longer", "any"))
 _MAX_BETWEEN = 3
-_OF_NUMBERS = NUMBER_WORDS | MULTIPLIERS.keys() | {"and"}
+_OF_NUMBERS = NUMBER_WORDS | MULTIPLIERS.keys()
 _MARKS = frozenset(".,;:!?")
 _BRACE = re.compile(r"[{}]")
 _CLOSING = re.compile(r" ?\}")
@@ -66,7 +66,9 @@ def _is_word(piece: str) -> bool:
 
 
 def _may_deny(before: Sequence[str]) -> bool:
-    """Whether these pieces end in a negation, or in one and words that may stand between it and what it denies."""
+    """Whether these pieces end in a negation, or in one and words that may stand between it and what it denies; or in "hundred and"."""
+    if before[-1] == "and" and before[-2:-1] and before[-2] in _OF_NUMBERS:
+        return True
     for piece in reversed(before):
         if piece in _NEGATIONS or piece == "that":
             return True
