@@ -208,9 +208,17 @@ def sql(
     query: Annotated[
         str | None, typer.Argument(metavar="QUERY", help="One SELECT.  [default: list the tables with their columns and rows]")
     ] = None,
-    artifact: Annotated[str, typer.Option("--artifact", metavar="STAGE", help="The stage whose artifact is asked.")] = "stepgrpo",
+    artifact: Annotated[
+        str,
+        typer.Option("--artifact", metavar="STAGE", help="The stage whose artifact is asked; benchmarks: an evaluation of `r1vl eval`."),
+    ] = "stepgrpo",
     run_id: Annotated[
-        str | None, typer.Option("--run", metavar="ID", help="The flow run it belongs to; last is the last.  [default: made last]")
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="ID",
+            help="The flow run it belongs to; last is the last; of benchmarks a RUN of `r1vl compare`.  [default: made last]",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from r1vl_core.data.strict_json import json_lines
+from r1vl_core.evaluation.benchmarks.intervals import COLUMN
 from r1vl_core.evaluation.benchmarks.registry import group_key
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, read_benchmark, score
@@ -22,9 +23,10 @@ def print_score(
     Raises ValueError naming the file, the row or line, and the cure.
     """
     file = read_benchmark(benchmark, data)
-    scored = score(file, read_responses(responses, file), profile, judge)
+    said = read_responses(responses, file)
+    scored = score(file, said, profile, judge)
     if rows is not None:
-        write_rows(rows, scored, file)
+        write_rows(rows, scored, file, said)
     if as_json:
         print(json.dumps(as_plain(scored)))
         return
@@ -56,9 +58,9 @@ def read_responses(path: Path, file: BenchmarkFile) -> dict[str, str]:
     return found
 
 
-def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
+def write_rows(path: Path, scored: Scored, file: BenchmarkFile, responses: Mapping[str, str]) -> None:
     """Write one JSON object a row, in file order: index, extracted, correct, rule, decided_by, benchmark, profile, `group`: what the row
-    hangs together with others by, null where rows stand alone, and `gold`: the right answer. Raises ValueError when it cannot."""
+    hangs together with others by, null where rows stand alone, `gold`: the right answer, and response. Raises ValueError when it cannot."""
     try:
         with path.open("w", encoding="utf-8") as out:
             for index, ruling in scored.rulings.items():
@@ -69,6 +71,7 @@ def write_rows(path: Path, scored: Scored, file: BenchmarkFile) -> None:
                     "profile": scored.profile,
                     "group": group_key(file.name, asked),
                     "gold": asked["answer"],
+                    "response": responses[index],
                 }
                 print(json.dumps({**row, "decided_by": ruling.decided_by, **of}), file=out)
     except OSError as error:
@@ -117,21 +120,24 @@ def _lines(scored: Scored) -> Iterator[str]:
     num = len(scored.rulings)
     missing = f", PARTIAL: {scored.num_missing} rows of the file have no response" if scored.num_missing else ""
     yield f"{scored.benchmark}, {scored.profile}: {scored.column:.4f} on {num} rows{missing}"
-    yield from (f"95 % interval of {name}: {_within(found)}" for name, found in scored.intervals.items())
+    yield f"95 % interval: {_within(scored.intervals[COLUMN])}"
     if scored.num_judged:
         yield f"decided by the judge: {scored.num_judged} ({scored.num_judged / num:.1%})"
     yield f"decided by no rule, and counted as wrong: {scored.num_unresolved} ({scored.num_unresolved / num:.1%})"
-    yield from _table(scored.tables, "")
+    yield from _table(scored.tables, scored.intervals)
 
 
 def _within(interval: Interval | None) -> str:
     return "unknown, too few rows that stand apart" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
-def _table(table: dict[str, Any], indent: str) -> Iterator[str]:
+def _table(table: dict[str, Any], intervals: dict[str, Interval | None], indent: str = "", above: str = "") -> Iterator[str]:
+    """Every cell with its interval, cells of a table below its name."""
     for name, value in table.items():
         if isinstance(value, dict):
             yield f"{indent}{name}"
-            yield from _table(value, indent + "  ")
+            yield from _table(value, intervals, indent + "  ", f"{above}{name}.")
         else:
-            yield f"{indent}{name:<{max(1, 44 - len(indent))}} {value:9.4f}"
+            within = intervals[above + name]
+            shown = f"  {within.low:9.4f} – {within.high:.4f}" if within else ""
+            yield f"{indent}{name:<{max(1, 44 - len(indent))}} {value:9.4f}{shown}"

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,13 +17,13 @@ from flows.policies import given, made_last_of
 from flows.progress import Progress
 from flows.runtime import ready_root
 from flows.servers import environment, is_up, read_services
-from r1vl_core.config import BUNDLED_MODEL, Preset, Runtime, ServedModel, World
+from r1vl_core.config import BUNDLED_MODEL, Judge, Preset, Runtime, ServedModel, World
 from r1vl_core.evaluation.benchmarks.registry import benchmark
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.evaluation.published import FILES
 from r1vl_core.prompts import prompt_names
-from tasks.benchmarks import Evaluated, Request, Served, look_at, stage_of
+from tasks.benchmarks import NAME, Evaluated, Request, Served, look_at, stage_of
 from tasks.inputs import DIGESTS, DigestCache
 from tasks.launch import StageFailed, StageStopped
 from tasks.stages import StageEvent, StageResult, run_stage
@@ -53,8 +54,12 @@ class Asked:
     model: str | None = None
 
 
-def evaluate(runtime: Runtime, asked: Asked, profile: Profile, *, as_json: bool) -> None:
-    """Answer, keep, and print. Raises ValueError for what the user got wrong, before anything is loaded; OSError and StageFailed else."""
+def evaluate(runtime: Runtime, asked: Asked, profile: Profile, judge: Judge | None = None, *, as_json: bool) -> None:
+    """Answer, keep, have the judge decide where no rule does if there is one, and print.
+
+    Raises ValueError for what the user got wrong, before anything is loaded; TeacherStopped when the judge is out or its budget spent;
+    OSError else.
+    """
     names = names_of(asked.benchmarks)
     paths = {name: file_of(name, asked.data_dir, runtime.root) for name in names}
     _check_sampling(asked)
@@ -62,11 +67,11 @@ def evaluate(runtime: Runtime, asked: Asked, profile: Profile, *, as_json: bool)
     who, max_new_tokens = _who(runtime, asked)
     decoding = Decoding(asked.max_new_tokens or max_new_tokens, asked.num_samples, asked.temperature, asked.seed)
     request = look_at(who, paths, asked.where, asked.limit, decoding)
-    result = _answered(runtime, request)
+    result = _answered(runtime, request, judge)
     if as_json:
-        print(json.dumps(as_plain(request, result, profile)))
+        print(json.dumps(as_plain(request, result, profile, judge)))
     else:
-        print_evaluation(Console(), request, result, profile)
+        print_evaluation(Console(), request, result, profile, judge)
 
 
 def names_of(benchmarks: str) -> list[str]:
@@ -141,19 +146,32 @@ def _served(asked: Asked, endpoint: str) -> Evaluated:
     return Evaluated(asked.model, asked.prompt or "plain", SERVED_MAX_PIXELS, served.digest, served=served)
 
 
-def _answered(runtime: Runtime, request: Request) -> StageResult:
+def _answered(runtime: Runtime, request: Request, judge: Judge | None) -> StageResult:
     # The child reads few of a preset's settings; the whole text that is asked stands in the request.
     preset = Preset(name=request.who.name, prompt="plain", max_pixels=request.who.max_pixels, world=World())
     services = is_up(runtime.root, ("mlflow",)) and environment(runtime.root, read_services(runtime.root))
     uri = services["MLFLOW_TRACKING_URI"] if services else os.environ.get("MLFLOW_TRACKING_URI")
     tags = {"r1vl.policy": request.who.name, "r1vl.partial": str(request.is_partial).lower()}
     with Console(stderr=True).status("reading the files") as status:
-        stage, store, tracker = stage_of(request), Store(runtime.root), Tracker(runtime.root, uri)
+        tracker = Tracker(runtime.root, uri)
+        run = partial(run_stage, preset=preset, runtime=runtime, store=Store(runtime.root), tracker=tracker, tags=tags)
+        shown = _shown(status.update)
         try:
-            return run_stage(stage, preset, runtime, store, {}, tracker=tracker, tags=tags, on_event=_shown(status.update))
+            answered = run(stage_of(request), upstream={}, on_event=shown)
+            return answered if judge is None else _judged(partial(run, upstream={NAME: answered.artifact}, on_event=shown), request, judge)
         except (StageFailed, StageStopped) as problem:
             first, *others = str(problem).splitlines()
             raise OSError(" ".join([first, *others[-1:]])) from problem
+
+
+def _judged(run: Callable[..., StageResult], request: Request, judge: Judge) -> StageResult:
+    from tasks.judged_answers import NUM_FAILED
+    from tasks.judged_answers import stage_of as judging_of
+
+    result = run(judging_of(request, judge))
+    if result.state == "cached" and result.artifact.notes[NUM_FAILED]:
+        return run(judging_of(request, judge), force=True)  # only what failed is asked again: the other answers are kept
+    return result
 
 
 def _shown(update: Callable[[str], None]) -> Callable[[StageEvent], None]:

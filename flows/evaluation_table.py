@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from r1vl_core.config import Judge
 from r1vl_core.data import responses as stored
 from r1vl_core.evaluation.benchmarks.average import Average, average
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
@@ -18,12 +19,13 @@ from tasks.benchmarks import Request
 from tasks.stages import StageResult
 
 
-def print_evaluation(console: Console, request: Request, result: StageResult, profile: Profile) -> None:
+def print_evaluation(console: Console, request: Request, result: StageResult, profile: Profile, judge: Judge | None) -> None:
     """The paper's rows, then ours, in the paper's column order; then what stands behind each number, and where it lies."""
     summary = read_summary(result.artifact.path)
     names = [name for name in BENCHMARKS if name in summary]
     partial = ", PARTIAL: rows were left out" if request.is_partial else ""
-    console.print(f"Published numbers, profile {profile}{partial}; * the paper's own", soft_wrap=True, highlight=False)
+    by = f", judged by {judge.model} where no rule decides" if judge else ""
+    console.print(f"Published numbers, profile {profile}{by}{partial}; * the paper's own", soft_wrap=True, highlight=False, markup=False)
     console.print(_table(request.who.name, names, summary, profile))
     for name in names:
         console.print(_line(name, summary[name], profile), soft_wrap=True, highlight=False)
@@ -34,7 +36,7 @@ def print_evaluation(console: Console, request: Request, result: StageResult, pr
     console.print(f"  {result.state}: {result.artifact.path / stored.FILE}", soft_wrap=True, highlight=False, markup=False)
 
 
-def as_plain(request: Request, result: StageResult, profile: Profile) -> dict[str, Any]:
+def as_plain(request: Request, result: StageResult, profile: Profile, judge: Judge | None) -> dict[str, Any]:
     """The JSON object of an evaluation: what the table shows, and every table of each benchmark under the profile."""
     summary = read_summary(result.artifact.path)
     cells: dict[str, dict[str, float]] = {}
@@ -47,6 +49,7 @@ def as_plain(request: Request, result: StageResult, profile: Profile) -> dict[st
         "policy": request.who.name,
         "prompt": request.who.prompt,
         "profile": profile,
+        "judge": judge.model if judge else None,
         "partial": request.is_partial,
         "where": request.where,
         "limit": request.limit,
@@ -94,5 +97,7 @@ def _line(name: str, table: Mapping[str, Any], profile: Profile) -> str:
         parts.append("95 % interval {:.1f} – {:.1f}".format(*found["interval"]))
     parts.append(rows if table["num_samples"] == 1 else f"{rows}, mean of {table['num_samples']} samples")
     parts += [f"{key} {value:.1f}" for key, value in found.items() if key.startswith("pass@") or key == "majority"]
+    if found["share_judged"]:
+        parts.append(f"{found['share_judged']:.1%} decided by the judge")
     parts.append(f"{found['share_unresolved']:.1%} decided by no rule, and counted as wrong")
     return " · ".join(parts)

@@ -65,6 +65,15 @@ def place_of(root: Path, given: str) -> Path:
     return artifact.path
 
 
+def evaluation_file(root: Path, given: str) -> Path:
+    """The database of an evaluation of `r1vl eval`. Raises ValueError for any other run."""
+    place = place_of(root, given)
+    file = place / responses.FILE if place.is_dir() else place
+    if file.suffix != ".duckdb" or not file.is_file():
+        raise ValueError(f"{given}: no evaluation of `r1vl eval`; a pipeline's own answers stand in its report (`r1vl results`)")
+    return file
+
+
 def _by_key(store: Store, given: str) -> Artifact | None:
     if len(given) < _SHORTEST_KEY or set(given) - set("0123456789abcdef"):
         return None
@@ -126,12 +135,19 @@ def _of_evaluation(file: Path, profile: str | None) -> JudgedRun:
     if not verdicts:
         raise ValueError(f"{file}: holds no verdicts by the profile {profile}; give --profile one that it was scored by")
     answers: dict[str, dict[str, Verdict]] = {}
+    num_samples = 1 + max(one.sample for one in verdicts)
     for one in verdicts:
-        if one.sample == 0:
-            row = asked[one.benchmark, one.row_index]
-            answers.setdefault(one.benchmark, {})[one.row_index] = Verdict(one.correct, row.group_key, row.answer)
+        row = asked[one.benchmark, one.row_index]
+        cluster = row.group_key or (one.row_index if num_samples > 1 else None)  # samples of a row are no evidence apart
+        name = f"{one.row_index} (sample {one.sample + 1})" if one.sample else one.row_index
+        answers.setdefault(one.benchmark, {})[name] = Verdict(one.correct, cluster, row.answer)
     notes = [f"{evaluation.policy}: partial, only some rows were asked"] if evaluation.partial else []
-    notes += [f"{evaluation.policy}: several samples a row, of which the first is compared"] if any(one.sample for one in verdicts) else []
+    if judge := evaluation.settings.get("judge"):
+        notes.append(f"{evaluation.policy}: decided by the judge {judge['model']} where no rule does")
+    if num_samples > 1:
+        notes.append(
+            f"{evaluation.policy}: {num_samples} samples a row, each compared with the other's of the same number; they hang together"
+        )
     return JudgedRun(evaluation.policy, profile, answers, tuple(notes))
 
 

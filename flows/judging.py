@@ -14,12 +14,13 @@ from flows.choosing import parse_settings
 from r1vl_core.config import Judge
 from r1vl_core.config.mistakes import explain
 from r1vl_core.data.teacher.batch import Standing
+from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.benchmarks.scoring import Judge as ScoringJudge
 
 _TELL_EVERY_S = 10.0
 
 
-def judge_dials(url: str | None, model: str | None, settings: Sequence[str]) -> Judge | None:
+def judge_dials(url: str | None, model: str | None, settings: Sequence[str], profile: Profile) -> Judge | None:
     """The judge that the options describe, None where none is asked for. Raises ValueError naming the option."""
     if url is None:
         if model is not None or settings:
@@ -27,6 +28,8 @@ def judge_dials(url: str | None, model: str | None, settings: Sequence[str]) -> 
         return None
     if model is None:
         raise ValueError("--judge needs --judge-model NAME, as the endpoint knows it")
+    if profile == "strict":
+        raise ValueError("--judge: the profile strict decides every row by rules; leave the judge out, or score by paper or current")
     given = parse_settings(settings)
     try:
         return Judge(base_url=url, model=model, **given)

@@ -16,11 +16,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.judged_runs import evaluation_file
 from flows.results import read_result
 from r1vl_core.config import STAGES
+from r1vl_core.data import responses
 from r1vl_core.data.sql import Rows, list_tables, querying
 from tasks.files import BrokenArtifact
 from tasks.store import Artifact, Store
+
+EVALUATIONS = "benchmarks"
+"""What the evaluations of `r1vl eval` are called among the stages."""
 
 SHOWN_ROWS = 50
 """Rows of an answer that a table on the screen shows."""
@@ -34,20 +39,20 @@ Form = Literal["table", "json", "csv"]
 
 def print_answer(root: Path, stage: str, run: str | None, sql: str | None, form: Form) -> None:
     """Print the answer to `sql` over a stage's artifact, or without one its tables. Raises ValueError for what the user got wrong."""
-    artifact = find_artifact(root, stage, run)
+    place = _evaluation(root, run) if stage == EVALUATIONS else find_artifact(root, stage, run).path
     if sql is None:
-        _print_listing(artifact.path, form)
+        _print_listing(place, form)
         return
     try:
-        with querying(artifact.path, sql) as answer:
+        with querying(place, sql) as answer:
             _print(answer, form)
     except ValueError as error:
-        raise ValueError(f"{error}{_field_meant(artifact.path, str(error))}") from None
+        raise ValueError(f"{error}{_field_meant(place, str(error))}") from None
 
 
 def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
     """The artifact of `stage` that was made last, or the one that a flow run used. Raises ValueError where there is none."""
-    known = ("world", *STAGES)
+    known = ("world", *STAGES, EVALUATIONS)
     if stage not in known:
         raise ValueError(f"no stage named {stage!r}; there are {', '.join(known)}")
     store = Store(root)
@@ -65,10 +70,20 @@ def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
         raise ValueError(f"the artifact of stage {stage} of run {run} is not whole ({error}); run the pipeline again") from None
 
 
-def _print_listing(folder: Path, form: Form) -> None:
-    tables = list_tables(folder)
+def _evaluation(root: Path, run: str | None) -> Path:
+    """The database of the evaluation that `r1vl eval` made last, or of the one `run` names as for `r1vl compare`. Raises ValueError."""
+    if run is not None:
+        return evaluation_file(root, run)
+    found = next((one for one in Store(root).artifacts() if (one.path / responses.FILE).is_file()), None)
+    if found is None:
+        raise ValueError(f"no evaluation under {root}; make one first: `r1vl eval PRESET --data-dir FOLDER`")
+    return found.path / responses.FILE
+
+
+def _print_listing(place: Path, form: Form) -> None:
+    tables = list_tables(place)
     if not tables:
-        raise ValueError(f"{folder}: this stage keeps no tables")
+        raise ValueError(f"{place}: this stage keeps no tables")
     if form != "table":
         rows = ((table.name, table.num_rows, ", ".join(f"{name} {kind}" for name, kind in table.columns)) for table in tables)
         _print(Rows(("table", "rows", "columns"), rows), form)
@@ -90,10 +105,10 @@ def _fields(kind: str) -> list[str]:
     return sorted(field.split()[0].strip('"') for field in inside[1].split(", ")) if inside else []
 
 
-def _field_meant(folder: Path, problem: str) -> str:
+def _field_meant(place: Path, problem: str) -> str:
     """How to write a column that is none, but a field of one."""
     missing = re.search(r'column "([^"]+)" not found', problem)
-    for table in list_tables(folder) if missing else ():
+    for table in list_tables(place) if missing else ():
         for name, kind in table.columns:
             if missing and missing[1] in _fields(kind):
                 return f" ({missing[1]} is a field of {name} in {table.name}: write {name}.{missing[1]})"

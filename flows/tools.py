@@ -57,9 +57,7 @@ def score(
     from flows.benchmark_scores import print_score
     from flows.judging import asking, judge_dials
 
-    dials = judge_dials(judge, judge_model, judge_settings or [])
-    if dials and profile == "strict":
-        raise ValueError("--judge: the profile strict decides every row by rules; leave the judge out, or score by paper or current")
+    dials = judge_dials(judge, judge_model, judge_settings or [], profile)
     ask = asking(dials, runtime_from(root=root).root) if dials else None
     print_score(benchmark, data, responses, profile, as_json=as_json, rows=rows, judge=ask)
 
@@ -117,6 +115,9 @@ def evaluate(
         str | None, typer.Option("--endpoint", metavar="URL", help="Ask a served model: https://host/v1; its key: R1VL_ENDPOINT_API_KEY.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name at the endpoint.")] = None,
+    judge: JudgeOption = None,
+    judge_model: JudgeModelOption = None,
+    judge_settings: JudgeSetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     root: RootOption = None,
 ) -> None:
@@ -124,13 +125,17 @@ def evaluate(
     runtime = runtime_from(root=root)
     from flows.evaluating import Asked
     from flows.evaluating import evaluate as answer_and_print
+    from flows.judging import judge_dials
 
     asked = Asked(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model)
-    answer_and_print(runtime, asked, profile, as_json=as_json)
+    answer_and_print(runtime, asked, profile, judge_dials(judge, judge_model, judge_settings or [], profile), as_json=as_json)
 
 
 def eval_page(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="An evaluation of `r1vl eval`, named as for `r1vl compare`.")],
+    first: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="An evaluation, named as for `r1vl compare`, or what `r1vl score --rows` wrote (.jsonl)."),
+    ],
     second: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Another one beside it: filters for what changed.  [default: none]")
     ] = None,

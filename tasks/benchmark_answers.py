@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 QUESTIONS = "questions.jsonl"
 TOKENS_AT_ONCE = {"cpu": 16_384, "cuda": 262_144}
 """Prompts and responses of a batch together; on a GPU it is halved where that is too much."""
+
+PICTURE_BYTES_AT_ONCE = {"cpu": 2**27, "cuda": 2**28}
+"""Pictures held and looked at together, as the model takes them: on a CPU many large ones at once are no faster than a few."""
 
 _LOOK_S = 0.2
 
@@ -70,6 +74,18 @@ def opened(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> l
         raise ValueError(f"{question.benchmark}, row {question.index!r}, column 'image': {error.detail}") from None
 
 
+def check_pictures(questions: Sequence[AskedText], files: Mapping[str, str], max_pixels: int) -> None:
+    """Decode every picture that will be shown, one at a time, each once. Raises ValueError naming the row and the column of a broken one.
+
+    A model that takes minutes to load, or money to ask, is not begun for a file that cannot be answered to its end.
+    """
+    seen: set[bytes] = set()
+    for question, pictures in with_pictures(questions, files):
+        unseen = {hashlib.sha256(picture).digest(): picture for picture in pictures}
+        opened(question, [picture for digest, picture in unseen.items() if digest not in seen], max_pixels)
+        seen.update(unseen)
+
+
 def compute(work: Work) -> None:
     """In the child: answer what no process has answered yet of this one's part."""
     from r1vl_core.evaluation.answering import Asked, answer
@@ -90,8 +106,9 @@ def compute(work: Work) -> None:
         return opened(by_key[question.key], question.pictures, work.preset.curate.max_image_pixels)
 
     decoding, budget = Decoding(**work.order["decoding"]), work.runtime.token_budget or TOKENS_AT_ONCE[work.device]
+    window = PICTURE_BYTES_AT_ONCE[work.device]
     with AnswerFile(work.work_dir, process) as file:
-        for batch in answer(policy, asked(), decoding, decode=decode, token_budget=budget):
+        for batch in answer(policy, asked(), decoding, decode=decode, token_budget=budget, window_bytes=window):
             file.append(_rows(by_key[one.key], one) for one in batch)
             num_done += len(batch)
             rate = num_processes * num_done / (time.monotonic() - started)

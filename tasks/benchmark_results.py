@@ -9,14 +9,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from r1vl_core.config import Judge as JudgeDials
 from r1vl_core.data import responses as stored
 from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, ScoreRow, VerdictRow
 from r1vl_core.evaluation.benchmarks.intervals import COLUMN
 from r1vl_core.evaluation.benchmarks.registry import benchmark, choices_of, group_key
 from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Profile, Ruling
-from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Scored, score
+from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, score
 from r1vl_core.evaluation.samples import ks, majority, pass_at
-from tasks.answer_files import read_answers
+from tasks.answer_files import Key
 from tasks.stages import Build, flat
 
 if TYPE_CHECKING:
@@ -29,11 +30,10 @@ Answers = Mapping[str, Sequence[ResponseRow]]
 """The responses to a benchmark's rows, sample after sample, by index."""
 
 
-def keep(job: Build, request: Request) -> Mapping[str, Any]:
-    """Rule on every response, write the artifact's files, and return its notes."""
-    for mark in job.out.glob("answered-*"):
-        mark.unlink()
-    found = read_answers(job.work)
+def keep(
+    job: Build, request: Request, found: Mapping[Key, Sequence[ResponseRow]], judge: Judge | None = None, dials: JudgeDials | None = None
+) -> Mapping[str, Any]:
+    """Rule on every response, write the artifact's files, and return its notes; `judge` has `dials` and is asked where no rule decides."""
     questions, responses = list[AskedRow](), list[ResponseRow]()
     verdicts, scores, summary = list[VerdictRow](), list[ScoreRow](), dict[str, Any]()
     for file in request.files:
@@ -43,12 +43,12 @@ def keep(job: Build, request: Request) -> Mapping[str, Any]:
         summary[file.name] = {"num_rows": len(answers), "num_all": len(file.rows), "num_samples": request.decoding.num_samples}
         for profile in PROFILES:
             job.log(f"scoring {file.name}, {profile}")
-            samples = _scored(file, answers, profile)
+            samples = _scored(file, answers, profile, judge)
             verdicts += _verdicts(samples, answers, profile)
             numbers = _numbers(file, samples, answers)
-            scores += [ScoreRow(file.name, profile, name, value) for name, value in numbers.items()]
+            scores += _scores(file.name, profile, numbers, samples)
             summary[file.name][profile] = _summary(file.name, samples, numbers)
-    evaluation = _evaluation(request)
+    evaluation = _evaluation(request, dials)
     stored.write(job.out / stored.FILE, evaluation, questions, responses, verdicts, scores)
     (job.out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     metrics = {f"{name}/{profile}": table[profile][PUBLISHED] for name, table in summary.items() for profile in PROFILES}
@@ -57,14 +57,16 @@ def keep(job: Build, request: Request) -> Mapping[str, Any]:
 
 
 def read_summary(artifact: Path) -> dict[str, Any]:
-    """By benchmark: num_rows, num_all, num_samples, and by profile the published number, its 95 % interval, and the share unresolved."""
+    """By benchmark: num_rows, num_all, num_samples, and by profile the published number, its interval, and the shares of rows that no rule
+    decides (unresolved) and that a judge decided."""
     table: dict[str, Any] = json.loads((artifact / SUMMARY).read_text(encoding="utf-8"))
     return table
 
 
-def _evaluation(request: Request) -> Evaluation:
+def _evaluation(request: Request, dials: JudgeDials | None) -> Evaluation:
     who, now = request.who, datetime.now(UTC).replace(tzinfo=None)
-    return Evaluation(who.name, who.digest, who.prompt, request.settings, now, request.is_partial, request.where, request.limit)
+    settings = request.settings if dials is None else {**request.settings, "judge": dials.identity()}
+    return Evaluation(who.name, who.digest, who.prompt, settings, now, request.is_partial, request.where, request.limit)
 
 
 def _asked(file: BenchmarkFile, index: str) -> AskedRow:
@@ -72,9 +74,10 @@ def _asked(file: BenchmarkFile, index: str) -> AskedRow:
     return AskedRow(file.name, index, row.get("category", ""), row["question"], row["answer"], group_key(file.name, row))
 
 
-def _scored(file: BenchmarkFile, answers: Answers, profile: Profile) -> list[Scored]:
+def _scored(file: BenchmarkFile, answers: Answers, profile: Profile, judge: Judge | None) -> list[Scored]:
     num_samples = len(next(iter(answers.values())))
-    return [score(file, {index: row[sample].response for index, row in answers.items()}, profile) for sample in range(num_samples)]
+    drawn = [{index: row[sample].response for index, row in answers.items()} for sample in range(num_samples)]
+    return [score(file, responses, profile, judge) for responses in drawn]
 
 
 def _verdicts(samples: Sequence[Scored], answers: Answers, profile: Profile) -> Iterator[VerdictRow]:
@@ -102,6 +105,12 @@ def _numbers(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -
     return numbers
 
 
+def _scores(name: str, profile: Profile, numbers: Mapping[str, float], samples: Sequence[Scored]) -> Iterator[ScoreRow]:
+    within = samples[0].intervals if len(samples) == 1 else {}
+    for cell, value in numbers.items():
+        yield ScoreRow(name, profile, cell, value, *(within.get(COLUMN if cell == PUBLISHED else cell) or ()))
+
+
 def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> float:
     """The published number, each row's response being the one that most of its samples agree with."""
     judged = []
@@ -115,7 +124,8 @@ def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> 
 def _summary(name: str, samples: Sequence[Scored], numbers: Mapping[str, float]) -> dict[str, Any]:
     num_rows = len(samples[0].rulings)
     unresolved = fmean(scored.num_unresolved / num_rows for scored in samples)
-    table: dict[str, Any] = {PUBLISHED: numbers[PUBLISHED], "interval": None, "share_unresolved": unresolved}
+    judged = fmean(scored.num_judged / num_rows for scored in samples)
+    table: dict[str, Any] = {PUBLISHED: numbers[PUBLISHED], "interval": None, "share_unresolved": unresolved, "share_judged": judged}
     if len(samples) == 1:
         table["interval"], table["intervals"] = samples[0].intervals[COLUMN], samples[0].intervals
     extra = {column: value for column, value in numbers.items() if column.startswith("pass@") or column == "majority"}

@@ -19,7 +19,7 @@ from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmar
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.prompts import prompt_digest
 from tasks.answer_files import read_answers
-from tasks.benchmark_answers import AskedText, write_questions
+from tasks.benchmark_answers import AskedText, check_pictures, write_questions
 from tasks.benchmark_results import keep
 from tasks.inputs import Inputs
 from tasks.launch import run_child
@@ -27,7 +27,7 @@ from tasks.recipe import Recipe, spell
 from tasks.stages import Build, Stage
 
 NAME = "benchmarks"
-REVISION = 1
+REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -122,17 +122,21 @@ def stage_of(request: Request) -> Stage:
             for index in request.chosen[file.name]
         ]
         write_questions(job.work, questions)
-        answered = len(read_answers(job.work))
+        answered = read_answers(job.work)
         if answered:
-            job.log(f"{answered:,} of {len(questions):,} rows are answered already")
+            job.log(f"{len(answered):,} of {len(questions):,} rows are answered already")
+        left = [question for question in questions if (question.benchmark, question.index) not in answered]
+        check_pictures(left, _paths(request), job.preset.curate.max_image_pixels)
         _have_answered(job, request, questions)
-        return keep(job, request)
+        for mark in job.out.glob("answered-*"):
+            mark.unlink()
+        return keep(job, request, read_answers(job.work))
 
     return Stage(NAME, (), recipe, build)
 
 
 def _have_answered(job: Build, request: Request, questions: list[AskedText]) -> None:
-    paths = {file.name: str(file.path.absolute()) for file in request.files}
+    paths = _paths(request)
     if request.who.served is not None:
         from tasks.served import answer_all
 
@@ -151,3 +155,7 @@ def _have_answered(job: Build, request: Request, questions: list[AskedText]) -> 
     }
     # Each process answers rows of its own with the whole policy: there is nothing to shard.
     run_child(replace(job, runtime=job.runtime.model_copy(update={"accelerate_config": None})), order)
+
+
+def _paths(request: Request) -> dict[str, str]:
+    return {file.name: str(file.path.absolute()) for file in request.files}

@@ -22,11 +22,13 @@ def judge_all(
     log: Callable[[str], None],
     undecided: Sequence[Undecided],
     on_progress: Callable[[Standing], None] = lambda standing: None,
+    scope: str | None = None,
 ) -> list[Ruling]:
     """A ruling on each response that no rule decides; those the judge cannot decide either stay unresolved, and say why.
 
     Answers are kept in judge.duckdb under the root before they are used: a second scoring asks nothing. The budget holds for all scorings
-    of these responses together. Raises TeacherStopped when the budget is spent or the judge is out, ValueError for what the user must mend.
+    of these responses together, or for all that name the same `scope`. Raises TeacherStopped when the budget is spent or the judge is out,
+    ValueError for what the user must mend.
     """
     rulings = [one.ruling for one in undecided]
 
@@ -35,7 +37,7 @@ def judge_all(
 
     with open_cache(root, log, dials.ROLE) as cache:
         disputed = [_disputed(one) for one in undecided]
-        ask_about_all(disputed, judge, service(dials, _scope(undecided)), cache, note, on_progress)
+        ask_about_all(disputed, judge, service(dials, scope or _scope(undecided)), cache, note, on_progress)
     return rulings
 
 

@@ -16,22 +16,26 @@ from r1vl_core.evaluation.benchmarks.tsv import read_pictures
 from r1vl_core.reporting.responses_page import PAGE, AnswerView, RowView, write_page
 
 BUILDING = ".building-"
-Key = tuple[str, str]
+RowKey = tuple[str, str]
+"""Benchmark and index."""
+Key = tuple[str, str, int]
+"""Benchmark, index and sample."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An evaluation as the page shows it: the first sample of each row, with the ruling by every profile it was scored by.
+    """An evaluation as the page shows it: every sample of each row, with the ruling by every profile it was scored by.
 
-    `asked` holds each row's question and right answer, as the file had them that was evaluated.
+    `prompt` is the template it was asked with, None where nobody knows. `asked` holds each row's question and right answer, as the file
+    had them that was evaluated.
     """
 
     name: str
-    prompt: str
+    prompt: str | None
     is_partial: bool
     num_samples: int
     answers: Mapping[Key, AnswerView]
-    asked: Mapping[Key, tuple[str, str]]
+    asked: Mapping[RowKey, tuple[str, str]]
 
 
 def read_answered(file: Path) -> Answered:
@@ -40,17 +44,11 @@ def read_answered(file: Path) -> Answered:
     rulings: dict[Key, dict[str, Ruling]] = {}
     for profile in PROFILES:
         for one in stored.read_verdicts(file, profile):
-            if one.sample == 0:
-                ruling = Ruling(one.extracted, one.correct, one.rule, one.decided_by)  # type: ignore[arg-type]
-                rulings.setdefault((one.benchmark, one.row_index), {})[profile] = ruling
+            ruling = Ruling(one.extracted, one.correct, one.rule, one.decided_by)  # type: ignore[arg-type]
+            rulings.setdefault((one.benchmark, one.row_index, one.sample), {})[profile] = ruling
     rows = stored.read_responses(file)
-    answers = {
-        (one.benchmark, one.row_index): AnswerView(
-            one.response, one.num_tokens, one.truncated, rulings.get((one.benchmark, one.row_index), {})
-        )
-        for one in rows
-        if one.sample == 0
-    }
+    keyed = {(one.benchmark, one.row_index, one.sample): one for one in rows}
+    answers = {key: AnswerView(one.response, one.num_tokens, one.truncated, rulings.get(key, {})) for key, one in keyed.items()}
     asked = {(one.benchmark, one.row_index): (one.question, one.answer) for one in stored.read_questions(file)}
     num_samples = 1 + max((one.sample for one in rows), default=0)
     return Answered(evaluation.policy, evaluation.prompt, evaluation.partial, num_samples, answers, asked)
@@ -80,7 +78,7 @@ def write(out: Path, evaluations: Sequence[Answered], names: Sequence[str], file
 def _rows(evaluations: Sequence[Answered], files: Mapping[str, Path]) -> Iterator[RowView]:
     for name, path in files.items():
         file = read_benchmark(name, path)
-        wanted = {index for one in evaluations for benchmark, index in one.answers if benchmark == name}
+        wanted = {index for one in evaluations for benchmark, index, _ in one.answers if benchmark == name}
         unknown = wanted - file.rows.keys()
         if unknown:
             raise ValueError(f"{path}: no row with the index {min(unknown)!r:.80}, which was answered; give the file that was evaluated")
@@ -90,25 +88,34 @@ def _rows(evaluations: Sequence[Answered], files: Mapping[str, Path]) -> Iterato
                 one.asked.get((name, index), (row["question"], row["answer"])) != (row["question"], row["answer"]) for one in evaluations
             ):
                 raise ValueError(f"{path}: row {index!r:.80} is not the question that was answered; give the file that was evaluated")
+            yield from _samples(evaluations, name, row, pictures)
+
+
+def _samples(evaluations: Sequence[Answered], name: str, row: Mapping[str, str], pictures: tuple[bytes, ...]) -> Iterator[RowView]:
+    """A row as often as it was sampled: those of the same number stand side by side."""
+    index = row["index"]
+    for sample in range(max(one.num_samples for one in evaluations)):
+        answers = tuple(one.answers.get((name, index, sample)) for one in evaluations)
+        if any(answers):
             yield RowView(
                 benchmark=name,
-                index=index,
+                index=f"{index} (sample {sample + 1})" if sample else index,
                 category=row.get("category", ""),
                 question=row["question"],
                 prompt=_prompt(evaluations, name, row),
                 choices=tuple((letter, row[letter]) for letter in ascii_uppercase if row.get(letter)),
                 gold=row["answer"],
                 pictures=pictures,
-                answers=tuple(one.answers.get((name, index)) for one in evaluations),
+                answers=answers,
             )
 
 
 def _prompt(evaluations: Sequence[Answered], benchmark: str, row: Mapping[str, str]) -> str:
     """What the policies were asked: one text, or one under the other where their templates differ."""
-    asked = {one.prompt: prompt_text(benchmark, dict(row), one.prompt) for one in evaluations}
+    asked = {one.prompt: prompt_text(benchmark, dict(row), one.prompt) if one.prompt else row["question"] for one in evaluations}
     if len(asked) == 1:
         return next(iter(asked.values()))
-    return "\n\n".join(f"[{one.name}, prompt {one.prompt}]\n{asked[one.prompt]}" for one in evaluations)
+    return "\n\n".join(f"[{one.name}, prompt {one.prompt or 'unknown'}]\n{asked[one.prompt]}" for one in evaluations)
 
 
 def _notes(evaluations: Sequence[Answered], names: Sequence[str]) -> list[str]:
@@ -117,5 +124,5 @@ def _notes(evaluations: Sequence[Answered], names: Sequence[str]) -> list[str]:
         if one.is_partial:
             found.append(f"{name}: partial, only some rows of the benchmarks were asked.")
         if one.num_samples > 1:
-            found.append(f"{name}: {one.num_samples} samples a row, of which the first is shown.")
+            found.append(f"{name}: {one.num_samples} samples a row, each a row of its own here.")
     return found

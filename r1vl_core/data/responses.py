@@ -24,7 +24,16 @@ FILE = "responses.duckdb"
 """Its name within an artifact."""
 
 _TEXT, _FLAG, _COUNT = polars.String(), polars.Boolean(), polars.Int32()
-_KINDS = {"str": _TEXT, "str | None": _TEXT, "bool": _FLAG, "int": _COUNT, "int | None": _COUNT, "float": polars.Float64()}
+_NUMBER = polars.Float64()
+_KINDS = {
+    "str": _TEXT,
+    "str | None": _TEXT,
+    "bool": _FLAG,
+    "int": _COUNT,
+    "int | None": _COUNT,
+    "float": _NUMBER,
+    "float | None": _NUMBER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,8 @@ class VerdictRow:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A number of a benchmark under a profile: "published", a cell such as "category.math", "pass@4", "majority".
+    """A number of a benchmark under a profile: "published", a cell such as "category.math", "pass@4", "majority"; with its 95 % interval
+    where there is one.
 
     >>> ScoreRow("mmstar", "paper", "category.math", 60.0).value
     60.0
@@ -108,6 +118,8 @@ class ScoreRow:
     profile: str
     column_name: str
     value: float
+    low: float | None = None
+    high: float | None = None
 
 
 Row = TypeVar("Row", AskedRow, ResponseRow, VerdictRow, ScoreRow)

@@ -54,9 +54,9 @@ class Rows:
     rows: Iterator[tuple[Any, ...]]
 
 
-def list_tables(folder: Path) -> list[TableInfo]:
-    """Every table of the artifact in `folder`, by name. Raises ValueError for a file that cannot be read."""
-    with _connected(folder) as (connection, names):
+def list_tables(place: Path) -> list[TableInfo]:
+    """Every table of an artifact's folder, or of one of its files, by name. Raises ValueError for a file that cannot be read."""
+    with _connected(place) as (connection, names):
         found = []
         for name in sorted(names):
             columns = tuple((row[0], row[1]) for row in connection.execute(f"DESCRIBE {_quoted(name)}").fetchall())
@@ -66,13 +66,13 @@ def list_tables(folder: Path) -> list[TableInfo]:
 
 
 @contextmanager
-def querying(folder: Path, sql: str) -> Iterator[Rows]:
-    """The answer to one SELECT over the artifact in `folder`, good while the block runs.
+def querying(place: Path, sql: str) -> Iterator[Rows]:
+    """The answer to one SELECT over an artifact's folder or one of its files, good while the block runs.
 
     Raises ValueError for anything but a SELECT, for what DuckDB says against the query (also while rows are read), and for an
     unreadable file.
     """
-    with _connected(folder) as (connection, names):
+    with _connected(place) as (connection, names):
         try:
             statements = connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -90,11 +90,11 @@ def _rows(answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 
 @contextmanager
-def _connected(folder: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, set[str]]]:
+def _connected(place: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, set[str]]]:
     """A locked connection and the names of its tables."""
     names: set[str] = set()
     with duckdb.connect(config=_CONFIG) as connection:
-        for path in sorted(folder.iterdir()):
+        for path in sorted(place.iterdir()) if place.is_dir() else [place]:
             try:
                 names |= _add(connection, path, names)
             except (duckdb.Error, pyarrow.ArrowException, polars.exceptions.PolarsError, OSError) as error:

@@ -30,6 +30,7 @@ class GrowingLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Append columns and return all keys and values."""
+        key_states = as_read(key_states, value_states)
         if self.buffers is None:
             keys, values = super().update(key_states, value_states)
             self.length = keys.shape[-2]
@@ -90,9 +91,14 @@ class GrowingCache(Cache):
         yield
 
 
+def as_read(key_states: Tensor, value_states: Tensor) -> Tensor:
+    """Keys as attention reads them: under autocast rotary positions leave them in fp32, and each token would round all of them again."""
+    return key_states.to(value_states.dtype)
+
+
 def roomy(tensor: Tensor, rows: Tensor, num_tokens: int) -> Tensor:
-    """`rows` of a tensor (B, heads, T, D), copied into one with `num_tokens` more columns."""
+    """`rows` of a tensor (B, heads, T, D), copied into one with `num_tokens` more columns, which are 0."""
     _, num_heads, length, head_dim = tensor.shape
-    buffer = tensor.new_empty(len(rows), num_heads, length + num_tokens, head_dim)
+    buffer = tensor.new_zeros(len(rows), num_heads, length + num_tokens, head_dim)
     buffer[:, :, :length] = tensor[rows]
     return buffer

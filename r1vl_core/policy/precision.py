@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -22,6 +24,28 @@ def check_precision(precision: Precision, device: str) -> None:
     """Raises ValueError for bf16 on a GPU that only emulates it."""
     if precision == "bf16" and torch.device(device).type == "cuda" and not _gpu_has_bf16():
         raise ValueError('precision "bf16" was asked for, but this GPU has no bf16 arithmetic; use "auto" or "fp32"')
+
+
+@contextmanager
+def without_gradients(model: torch.nn.Module, *, is_bf16: bool) -> Iterator[None]:
+    """Within it no gradient is taken, and an autocast to bf16 rounds every weight once.
+
+    Autocast keeps its copies outside inference mode alone, and of weights that require a gradient alone; any other it would round again
+    for every token, which takes longer than the rest of decoding.
+    """
+    if not is_bf16:
+        with torch.inference_mode():
+            yield
+        return
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 @functools.cache

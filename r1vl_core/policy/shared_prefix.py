@@ -30,14 +30,15 @@ _NAME = "packed_groups"
 class Layout:
     """Who sees whom in a packed row.
 
-    `prompts` (P, T) and `completions` (B, C) hold places in the row, padding points at place 0; `prompt_is_real`,
-    `completion_is_real` tell padding; `prompt_of` (B,) names each completion's prompt; `visible` (B, 1, C, T + C) is the mask.
+    `prompts` (P, T) and `completions` (B, C) hold places in the row, padding points at place 0; `prompt_tokens`, `completion_tokens` are
+    the places, in the flattened two, of what is no padding; `prompt_of` (B,) names each completion's prompt; `visible` (B, 1, C, T + C) is
+    the mask.
     """
 
     prompts: Tensor
-    prompt_is_real: Tensor
+    prompt_tokens: Tensor
     completions: Tensor
-    completion_is_real: Tensor
+    completion_tokens: Tensor
     prompt_of: Tensor
     visible: Tensor
 
@@ -105,13 +106,14 @@ def _attend(
     rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     q, k, v = (_take(tensor, layout.prompts) for tensor in rows)
     out, _ = sdpa_attention_forward(module, q, k, v, None, scaling=scaling, is_causal=True)
-    parts = [out[layout.prompt_is_real]]
+    # By places and not by a mask, for whose count a GPU would be waited for in every layer.
+    parts = [out.flatten(0, 1).index_select(0, layout.prompt_tokens)]
     if len(layout.completions):
         own_q, own_k, own_v = (_take(tensor, layout.completions) for tensor in rows)
         all_k = torch.cat([k.index_select(0, layout.prompt_of), own_k], dim=2)
         all_v = torch.cat([v.index_select(0, layout.prompt_of), own_v], dim=2)
         out, _ = sdpa_attention_forward(module, own_q, all_k, all_v, layout.visible, scaling=scaling, is_causal=False)
-        parts.append(out[layout.completion_is_real])
+        parts.append(out.flatten(0, 1).index_select(0, layout.completion_tokens))
     return torch.cat(parts)[None], None
 
 
@@ -139,7 +141,8 @@ def _layout(prompts: list[tuple[int, int]], completions: list[tuple[int, int]], 
     num_rows, width = own_at.shape
     causal = torch.ones(width, width, dtype=torch.bool).tril()
     visible = torch.cat([prompt_is_real[owner][:, None].expand(-1, width, -1), causal.expand(num_rows, -1, -1)], dim=-1)[:, None]
-    return Layout(*(part.to(device) for part in (prompt_at, prompt_is_real, own_at, own_is_real, owner, visible)))
+    prompt_tokens, own_tokens = (is_real.flatten().nonzero()[:, 0] for is_real in (prompt_is_real, own_is_real))
+    return Layout(*(part.to(device) for part in (prompt_at, prompt_tokens, own_at, own_tokens, owner, visible)))
 
 
 def _padded(spans: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:

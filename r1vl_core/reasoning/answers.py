@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from r1vl_core.reasoning.choices import Claim, read_claim
-from r1vl_core.reasoning.cleaning import without_reason
+from r1vl_core.reasoning.cleaning import without_lead_in, without_reason
 from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
+from r1vl_core.reasoning.magnitude import is_too_large
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import is_blank
 from r1vl_core.reasoning.symbolic import Outcome, symbolically_equal
@@ -26,6 +27,9 @@ MAX_ANSWER_LENGTH = 1000
 """Characters; a longer answer (and longer than four times the gold one) is no answer but an essay, and wrong."""
 
 _MAX_COMPARISONS = 40
+_MAX_SENTENCES = 4
+_BESIDE = re.compile(r"[,;]\s++|\b(?:or|and)\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\n\s*+|(?<=[.!])\s++(?=[A-Z\\$*])")
 _LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
 # A letter alone, or with a mark between it and its text: "C", "(C)", "option C", "C: 57". "A = 20", "F = ma" and "C major" are values.
@@ -141,28 +145,59 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
     if len(response_answer) > max(MAX_ANSWER_LENGTH, 4 * len(gold.text)):
         return Verdict("wrong", "too_long")
     verdict = _judge_text(response_answer, gold)
-    short = without_reason(response_answer) if verdict.verdict == "wrong" else response_answer
-    return _judge_text(short, gold) if short != response_answer else verdict
+    if verdict.verdict != "wrong":
+        return verdict
+    short = without_reason(response_answer)
+    if short != response_answer:
+        verdict = _judge_text(short, gold)
+    return verdict if verdict.verdict != "wrong" else _judge_sentences(short, gold) or verdict
+
+
+def _judge_sentences(text: str, gold: Gold) -> Verdict | None:
+    """An answer said again ("5. So there are 5."): right when every sentence is; None when one is not, or there is one only."""
+    sentences = _SENTENCE_END.split(text.strip(), maxsplit=_MAX_SENTENCES)
+    if not 1 < len(sentences) <= _MAX_SENTENCES:
+        return None
+    verdict = None
+    for sentence in sentences:
+        verdict = _judge_text(sentence, gold)
+        if verdict.verdict != "correct":
+            return None
+    return verdict
 
 
 def _judge_text(text: str, gold: Gold) -> Verdict:
     answer = read_expression(text)
     if not answer.text or is_blank(answer.text):
         return Verdict("absent", "empty")
-    if gold.written and _as_written(text) in gold.written:
-        return Verdict("correct" if (gold.written[_as_written(text)],) == gold.letters else "wrong", "choice_text")
+    letter = _letter_of_written(text, gold)
+    if letter:
+        return Verdict("correct" if (letter,) == gold.letters else "wrong", "choice_text")
     return _judge_choice(answer, gold) if gold.letters else _judge_value(answer, gold.expression)
+
+
+def _letter_of_written(text: str, gold: Gold) -> str:
+    """The choice whose text an answer is to the letter, behind "The answer is" too; "" for none."""
+    if not gold.written:
+        return ""
+    letter = gold.written.get(_as_written(text), "")
+    behind = text if letter else without_lead_in(text)
+    return letter if behind is text else gold.written.get(_as_written(behind), "")
 
 
 def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     claim = read_claim(answer.text, gold.known)
     alone = len(claim.letters) == 1 and len(answer.text.strip("()[]{}<>.:,;!\"'`~ ")) == 1
-    by_text = () if alone else _choices_with_text(answer, gold)
-    word_for_word = any(text.joined == answer.joined for _, text in gold.choices)
-    if by_text and (word_for_word or not (claim.letters and claim.rest)):
+    word_for_word = any(text.pieces == answer.pieces for _, text in gold.choices)
+    labelled = bool(claim.letters and claim.rest) and not word_for_word
+    by_text = () if alone or labelled else _choices_with_text(answer, gold)
+    if by_text:
         if len(by_text) > 1 and not word_for_word:
             return Verdict("wrong", "several_choices")
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
+    beside = not claim.rest or claim.rest.lower().startswith(("or ", "and "))
+    if claim.letters and beside and _names_another(answer.text, claim.letters[0], gold):
+        return Verdict("wrong", "several_choices")
     if claim.letters:
         return _judge_claim(claim, gold)
     text = next((text for letter, text in gold.choices if letter == gold.letters[0]), None)
@@ -173,10 +208,16 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     return Verdict("wrong", "no_choice")
 
 
+def _names_another(text: str, letter: str, gold: Gold) -> bool:
+    """Does an answer name a letter and, beside it, the text of another choice: "C or 25 cm"?"""
+    beside = [_choices_with_text(read_expression(part), gold) for part in _BESIDE.split(text, maxsplit=_MAX_SENTENCES)[:_MAX_SENTENCES]]
+    return len(beside) > 1 and any(letters and letter not in letters for letters in beside)
+
+
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
     """Letters of the choices whose text the answer is; where several fit, those it is word for word, else those with its own unit."""
     fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
-    exact = [letter for letter, text in fitting if text.joined == answer.joined]
+    exact = [letter for letter, text in fitting if text.pieces == answer.pieces]
     unit = answer.quantity.unit if answer.quantity else ""
     same_unit = [letter for letter, text in fitting if text.quantity and text.quantity.unit == unit]
     return tuple(exact or same_unit or [letter for letter, _ in fitting])
@@ -185,7 +226,7 @@ def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
 def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
     """An answer that names letters; a label with its own text may hold other letters in that text."""
     letters = claim.letters
-    rest = read_expression(claim.rest) if claim.rest else None
+    rest = read_expression(without_reason(claim.rest)) if claim.rest else None
     if rest is not None and rest.text:
         by_text = _choices_with_text(rest, gold)
         if letters and letters[0] in by_text:
@@ -208,6 +249,8 @@ def _judge_value(answer: Expression, gold: Expression) -> Verdict:
     same = same_expression(answer, gold)
     if same is not None:
         return Verdict("correct" if same else "wrong", gold.kind if answer.kind == gold.kind else "kind")
+    if is_too_large(answer.pieces) or is_too_large(gold.pieces):
+        return Verdict("wrong", "too_large")  # written alike it would be right by now
     outcome = _compare_items(answer, gold) if gold.kind == answer.kind == "list" else _compare_symbolically(answer, gold)
     return Verdict(_OUTCOMES[outcome], "symbolic")
 

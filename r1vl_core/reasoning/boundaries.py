@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from r1vl_core.reasoning.normal_form import NormalText
-from r1vl_core.reasoning.units import GLUED_UNITS, UNITS
+from r1vl_core.reasoning.number_words import NUMBER_TENS, NUMBER_WORDS
+from r1vl_core.reasoning.units import GLUED_UNITS, MULTIPLIERS, UNITS
 
 if TYPE_CHECKING:
     from r1vl_core.reasoning.key_steps import CompiledForm
@@ -26,12 +28,15 @@ _MAX_BETWEEN = 3
 _BRACE = re.compile(r"[{}]")
 _CLOSING = re.compile(r" ?\}")
 _OPENING = re.compile(r"(?:\\[A-Za-z]++ ?|[dtc]?frac)?\{ ?\Z")
+_GROUP_MARKS = re.compile(r"(?:\\?[dtc]?frac)?[{(]*+|[})]++")
 _MAX_GROUPS = 4
 _MAX_COMMAND = 20
 
 
 def is_part_of_more(form: CompiledForm, view: View, first: int, last: int) -> bool:
     """Is the occurrence of a form at tokens `first` … `last` a part of something that says something else, or denied?"""
+    if view.fills_group(first, last):
+        return False
     return _bound_left(form, view, first) or _bound_right(form, view, last)
 
 
@@ -97,6 +102,22 @@ class View:
             pieces, token = [*pieces, *self.step.pieces[following].split(" ")], following
         return len(pieces) > 2 and pieces[1] == "/" and pieces[2].isdecimal()
 
+    def glued(self, left: int, right: int) -> bool:
+        """Nothing between two tokens but what a fraction or a group begins or ends with, as in "-\\frac{8}{2}" and "\\frac{8}{2}x"."""
+        between = self.step.text[self.end(left) : self.start(right)]
+        return not between or _GROUP_MARKS.fullmatch(between) is not None
+
+    def fills_group(self, first: int, last: int) -> bool:
+        """Are these tokens all that stands in a group of several ("3 * 4" in "\\frac{3 * 4}{2}")?"""
+        parts = self.step.parts
+        if not 0 < first < last < len(self.step.pieces) - 1:
+            return False
+        if (parts[2 * first - 1], parts[2 * last + 3]) not in (("{", "}"), ("(", ")")):
+            return False
+        inside = parts[2 * first + 1 : 2 * last + 2 : 2]
+        depths = accumulate((token in "({") - (token in ")}") for token in inside)
+        return min(depths) >= 0  # the group that opens in front is the one that closes behind
+
     def touches(self, token: int, way: int) -> bool:
         """No blank between a token and what stands on its right (way 1) or left (way -1)."""
         at = self.end(token) if way > 0 else self.start(token) - 1
@@ -123,6 +144,10 @@ def whole_groups(text: str, start: int, end: int) -> tuple[int, int]:
     for _ in range(min(opened, _MAX_GROUPS)):
         closing = _CLOSING.match(text, end)
         end = closing.end() if closing else end
+    if text.count(")", start, end) > text.count("(", start, end) and text[start - 1 : start] == "(":
+        start -= 1
+    if text.count("(", start, end) > text.count(")", start, end) and text[end : end + 1] == ")":
+        end += 1
     for _ in range(min(unopened, _MAX_GROUPS)):
         opening = _OPENING.search(text, max(0, start - _MAX_COMMAND), start)
         start = opening.start() if opening else start
@@ -139,9 +164,11 @@ def _bound_left(form: CompiledForm, view: View, first: int) -> bool:
         return True
     if form.first in ("-", "+"):
         return view.is_operand(before, -1)
-    if not form.first[0].isalnum() and form.first not in ("(", "\u221a"):
+    if not form.first[0].isalnum() and form.first not in ("(", "\u221a", "|"):
         return False
-    glued = view.end(before) == view.start(first)
+    if form.first in NUMBER_WORDS and _ends_number_words(piece, view.piece(beyond, -1)):
+        return True  # "seven" in "twenty-seven"
+    glued = view.glued(before, first)
     if piece in ("^", "\u221a", "\u00b1"):
         return True
     if piece == "-" and not view.is_operand(beyond, -1):
@@ -153,6 +180,11 @@ def _bound_left(form: CompiledForm, view: View, first: int) -> bool:
     if piece[0].isdecimal() and form.mixed:
         return True
     return form.relation and len(form.first) == 1 and form.first.isalpha() and piece[0].isdecimal()
+
+
+def _ends_number_words(piece: str, before: str) -> bool:
+    """Does the number in words that ends in `piece` go on: "twenty", "hundred", "hundred and"?"""
+    return piece in NUMBER_TENS or piece in MULTIPLIERS or (piece == "and" and before in MULTIPLIERS)
 
 
 def _denied_before(view: View, token: int) -> bool:
@@ -179,15 +211,19 @@ def _bound_right(form: CompiledForm, view: View, last: int) -> bool:
     piece, beyond = view.piece(after, 1), view.neighbour(after, 1)
     if piece == "=" and _denied_after(form, view.piece(beyond, 1)):
         return True
-    if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%"):
+    if not form.last[0].isalnum() and form.last not in (")", "\u00b0", "%", "|"):
         return False
+    if piece in MULTIPLIERS and (form.last[0].isdecimal() or form.last in NUMBER_WORDS):
+        return True  # "6" in "6 million"
+    if form.last in NUMBER_TENS and piece in NUMBER_WORDS:
+        return True  # "twenty" in "twenty-seven"
     if piece == "^" or (piece in ("%", "\u221a", "\u03c0") and form.last[0].isdecimal()):
         return True
     if piece in ("/", "per", "*") and form.last in UNITS and view.piece(beyond, 1) in UNITS:
         return True  # "14 m/s" is no "14 m"
     if piece in BINARY:
         return form.compound and view.is_operand(beyond, 1)
-    glued = view.end(last) == view.start(after)
+    glued = view.glued(last, after)
     if form.last[0].isdecimal():
         if piece[0].isdecimal() and view.is_fraction(after):
             return True  # "6 1/2" is one number

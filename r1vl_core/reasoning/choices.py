@@ -22,7 +22,8 @@ _STANDING = re.compile(rf"{_START}(?<!['\u2019])(?<!\b[Nn]/)([A-Z]){_END}(?!['\u
 _BRACKETED = re.compile(rf"{_START}[(\[]([a-z])[)\]]{_END}")
 # "A" before a small word is the article, unless the word is one that follows a letter: "A is right", "A or C".
 _ARTICLE = re.compile(
-    rf"[ \t]++(?!(?:is|or|and|nor|as|because|since|but|if|for|seems|looks|has|was|would|not|with|instead|rather|over){_END})[a-z]"
+    rf"[ \t]++(?!(?:is|or|and|nor|to|vs|as|because|since|but|if|for|seems|looks|has|was|would|must|will|can|not|with|instead|rather"
+    rf"|over){_END})[a-z]"
 )
 # "I" before any small word but these is who speaks: "I would say B".
 _PRONOUN = re.compile(rf"[ \t]++(?!(?:is|or|and|nor|as|because|since|but|if|for|seems|looks|not|with|instead|rather|over){_END})[a-z]")

@@ -13,7 +13,7 @@ _LEAD_IN = re.compile(
     r"(?:answer|option|choice|result|solution)s?+\s*+(?:(?:is|are|was|would\s+be|must\s+be|should\s+be)\b\s*+:?+|:|=)\s*+"
     r"|(?:the\s++)?+(?:correct\s++)?+(?:option|choice|answer)\s++(?=[(\[]?[a-z](?![^\W_]))"
     r"|(?:so|thus|hence|therefore)\b,?\s*+(?:it\s++is\b\s*+)?+|(?:it|there|this|that|they|these|those)\s++(?:is|are|was|were)\b\s*+"
-    r"|it's\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
+    r"|(?:it|this|that)\s++(?:would|must|should|will)\s++be\b\s*+|(?:it|that)'s\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
     r"|(?:we|i|you)\s++(?:get|have|find|obtain|got|found|see|count)\b\s*+|(?:a\s++)?+total\s++of\b\s*+|exactly\b\s*+",
     re.IGNORECASE,
 )
@@ -30,6 +30,13 @@ _ORDINAL_WORDS = (
     "sixteenth seventeenth eighteenth nineteenth twentieth"
 )
 _ORDINALS = tuple(_ORDINAL_WORDS.split())
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_DATE = re.compile(
+    rf"(?<![\w.,])([0-9]{{1,2}}+)(?:st|nd|rd|th)?(?:\s++of)?\s++({_MONTHS})\b|\b({_MONTHS})\s++([0-9]{{1,2}}+)(?:st|nd|rd|th)?(?![\w.])"
+)
+_FEET_AND_INCHES = re.compile(r"""(?<=[0-9])['\u2032]\s?+([0-9.]++)(?:"|''|\u2033)\Z""")
+_INCHES, _FEET = re.compile(r"""(?<=[0-9])\s?+(?:"|''|\u2033)\Z"""), re.compile(r"(?<=[0-9])\s?+['\u2032]\Z")
+_PRIMES = ("'", '"', "\u2032", "\u2033")
 _ORDINAL = re.compile(r"(?<![\w.,])([0-9]{1,2}+)(?:st|nd|rd|th)\b")
 _OVER = re.compile(r"(?<=[0-9)}i\u03c0])\s++over\s++(?=[0-9(\\\u221a\u03c0])", re.IGNORECASE)  # "pi over 4"
 _PH = re.compile(r"(?:the\s++)?+\bpH\s*+(?:(?:value\s++)?+(?:of|is|=|:)\s*+)?+(?=[0-9])")
@@ -79,7 +86,8 @@ _DASH = re.compile(r"(?:(?<![^\s(\[])|(?<=[0-9]))\u2014(?= ?[0-9])")
 # A dollar sign is money where a number follows and no closing sign of a formula comes next, and behind a number at the end.
 _DOLLAR = re.compile(r"(?:\b(?:US|U\.S\.) ?)?\\?\$(?= ?-?[0-9.])(?![^$]*+(?<![\s($])\$)|\\\$|(?<=[0-9])\$\Z")
 _REASON = re.compile(
-    r"(?<![\s,;.:(*-])[\s,;.:(*-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b", re.IGNORECASE
+    r"(?<![\s,;.:(\[*-])[\s,;.:(\[*-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b|,\s++as\s++(?=\S)",
+    re.IGNORECASE,
 )
 
 
@@ -105,7 +113,9 @@ def clean(text: str) -> str:
     text = _PH.sub("pH = ", text) if "pH" in text else text
     text = _OVER.sub(" / ", text) if "over" in text else text
     text = _SYMBOL.sub(_unit_name, text)
-    text = _ORDINAL.sub(_ordinal, text)
+    text = _ORDINAL.sub(_ordinal, _DATE.sub(lambda date: f"{date[2] or date[3]} {date[1] or date[4]}", text))
+    if text[-1:] in _PRIMES:
+        text = _FEET.sub(" ft", _INCHES.sub(" in", _FEET_AND_INCHES.sub(r" ft \1 in", text)))
     text = _CLOCK.sub(lambda time: f"{time[1]}{time[2] or ':00'} {time[3]}m", text) if "m" in text or "M" in text else text
     return _DOLLAR.sub(" dollar ", text).strip() if "$" in text else text
 
@@ -117,6 +127,12 @@ def _ordinal(number: re.Match[str]) -> str:
 def _unit_name(symbol: re.Match[str]) -> str:
     found = symbol[1] or symbol[2]
     return f" {_PREFIXES[found[:-1]]}{_SYMBOLS[found[-1]]}"
+
+
+def without_lead_in(text: str) -> str:
+    """An answer behind its first "The answer is" or the like; the text itself where it has none."""
+    lead_in = _LEAD_IN.match(text.lstrip())
+    return text.lstrip()[lead_in.end() :] if lead_in else text
 
 
 def without_reason(text: str) -> str:

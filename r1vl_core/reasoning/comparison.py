@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression, read_pieces
 from r1vl_core.reasoning.inequalities import as_interval
 from r1vl_core.reasoning.latex import FUNCTIONS, latex
-from r1vl_core.reasoning.quantities import same_quantity, split_name, split_unit
+from r1vl_core.reasoning.quantities import is_formula, same_quantity, split_name, split_unit
 from r1vl_core.reasoning.spellings import GREEK
 from r1vl_core.reasoning.units import LETTER_UNITS
 
 Same = Callable[[Expression, Expression], bool | None]
 
-_FILLER = frozenset((*",.;:!?'", "a", "an", "the", "color", "colour"))
+_FILLER = frozenset((*",.;:!?'", "color", "colour"))
+_ARTICLES = frozenset(("a", "an", "the"))
 _MAX_NAME = 4
 _MAX_SYMBOL = 2
 _PREPOSITIONS = frozenset(("in", "on", "at", "to"))
@@ -48,8 +49,8 @@ def to_latex(expression: Expression, other: Expression) -> str:
 
     Degrees stay behind a function and when held against a multiple of \u03c0, which is in radians.
     """
-    pieces, unit, _ = _bare(expression)
-    if expression.quantity is not None and "/" in pieces:  # "2 1/3" would read as a product
+    pieces, unit, _ = _bare(expression, other)
+    if expression.quantity is not None and "/" in pieces and "=" not in pieces:  # "2 1/3" would read as a product
         value = expression.quantity.value
         pieces = ["-"] * (value < 0) + [str(abs(value.numerator)), "/", str(value.denominator)]
     radians = "\u03c0" in other.pieces and "\u03c0" not in pieces
@@ -60,6 +61,8 @@ def same_items(answer: Expression, gold: Expression, same: Same) -> bool | None:
     """Do two lists hold the same, in order where order matters? `same` compares the items; None when it leaves one undecided."""
     if len(answer.items) != len(gold.items) or answer.kind != gold.kind:
         return False
+    if "\u222a" in (answer.brackets, gold.brackets):
+        return _same_set(answer, gold, same) if _is_union(answer) and _is_union(gold) else False
     if answer.brackets == "|" != gold.brackets and not _solutions(answer):
         return False  # "3 or 5" decides nothing
     shapes = {answer.brackets.strip("&|"), gold.brackets.strip("&|")}
@@ -69,7 +72,7 @@ def same_items(answer: Expression, gold: Expression, same: Same) -> bool | None:
     if named:  # "y = 3, x = 2": the names say which is which
         return _all(same(*pair) for pair in zip(named, _by_name(gold.items) or gold.items, strict=True))
     joined = bool({"&", "|"} & {answer.brackets, gold.brackets})
-    free = "{}" in shapes or "|" in (answer.brackets, gold.brackets) or joined
+    free = "{}" in shapes or "|" in (answer.brackets, gold.brackets) or joined or _of_one_unknown(gold)
     if not free:
         return _all(same(*pair) for pair in zip(answer.items, gold.items, strict=True))
     return _same_set(answer, gold, same)
@@ -104,6 +107,17 @@ def _same_interval(answer: Expression, gold: Expression) -> bool | None:
     return same_expression(read_pieces(interval[1]), listed) if interval and listed.brackets[:1] in ("(", "[") else False
 
 
+def _is_union(expression: Expression) -> bool:
+    """ "(-\u221e, -1) \u222a (3, \u221e)", or the same as "x < -1 or x > 3"."""
+    return expression.brackets == "\u222a" or (expression.brackets == "|" and all(as_interval(item.pieces) for item in expression.items))
+
+
+def _of_one_unknown(expression: Expression) -> bool:
+    """ "x = 1, x = 2": the values of one symbol, in no order."""
+    names = {item.quantity.name if item.quantity else "" for item in expression.items}
+    return len(names) == 1 and all(map(_is_symbol, names))
+
+
 def _solutions(answer: Expression) -> bool:
     """ "x = 2 or x = -2" and "±2" list all the values of one unknown: no hedge."""
     names = {item.quantity.name if item.quantity else "" for item in answer.items}
@@ -124,8 +138,14 @@ def _same_ratio(answer: Expression, gold: Expression) -> bool:
     """The same numbers in the same order. Behind the first, leading zeros count: "7:05" is no "7:5"."""
     if len(answer.items) != len(gold.items) or (answer.brackets and gold.brackets and answer.brackets != gold.brackets):
         return False
-    first = same_expression(answer.items[0], gold.items[0])
+    first = same_expression(answer.items[0], gold.items[0]) or _is_afternoon(answer, gold) or _is_afternoon(gold, answer)
     return bool(first) and [item.pieces for item in answer.items[1:]] == [item.pieces for item in gold.items[1:]]
+
+
+def _is_afternoon(twelve: Expression, day: Expression) -> bool:
+    """Are the hours of "3:45 pm" and "15:45" the same?"""
+    hours = twelve.items[0].quantity, day.items[0].quantity
+    return twelve.brackets == "pm" and not day.brackets and all(hours) and hours[0].value + 12 == hours[1].value  # type: ignore[union-attr]
 
 
 def _same_math(answer: Expression, gold: Expression) -> bool | None:
@@ -134,7 +154,7 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
     intervals = as_interval(answer.pieces), as_interval(gold.pieces)
     if intervals[0] and intervals[1]:
         return intervals[0][0] == intervals[1][0] and same_expression(*(read_pieces(one[1]) for one in intervals if one))
-    (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer), _bare(gold)
+    (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer, gold), _bare(gold, answer)
     of_angles = {unit_one, unit_two} == {"\u00b0", "rad"}
     if (unit_one and unit_two and unit_one != unit_two and not of_angles) or (name_one and name_two and name_one != name_two):
         return False
@@ -158,9 +178,23 @@ def _variables(pieces: list[str]) -> set[str]:
     return {piece for piece in pieces if piece.isalpha() and piece not in FUNCTIONS and piece not in ("e", "i", "\u03c0")}
 
 
-def _bare(expression: Expression) -> tuple[list[str], str, str]:
-    """(pieces without name and unit, the unit, the name)."""
+def _left_side(expression: Expression) -> tuple[str, ...]:
+    pieces = expression.pieces
+    return pieces[: pieces.index("=")] if pieces.count("=") == 1 else ()
+
+
+def _are_equations(one: Expression, other: Expression) -> bool:
+    """Two equations, one at least with more than a name before "=" ("x + y = 4"), and neither a value found ("x = 4")."""
+    left, right = _left_side(one), _left_side(other)
+    solved = any(side.quantity and all(map(str.isalpha, _left_side(side))) for side in (one, other))
+    return bool(left and right) and not solved and (is_formula(left) or is_formula(right))
+
+
+def _bare(expression: Expression, other: Expression) -> tuple[list[str], str, str]:
+    """(pieces without name and unit, the unit, the name); of two equations both sides stay."""
     pieces, name = list(expression.pieces), ""
+    if _are_equations(expression, other):
+        return pieces, "", ""
     if expression.quantity is not None:
         pieces, name = split_name(pieces)
     elif pieces.count("=") == 1:
@@ -172,12 +206,22 @@ def _bare(expression: Expression) -> tuple[list[str], str, str]:
     return (pieces, "", name) if variable else (number, unit, name)
 
 
+def _content(words: list[str]) -> list[str]:
+    """The words that count. An article stands before a word: the "A" of "A, B" and of "vitamin A" is none."""
+    following = [*words[1:], ""]
+    return [
+        word
+        for word, after in zip(words, following, strict=False)
+        if word not in _FILLER and not (word in _ARTICLES and after[:1].isalnum() and after not in ("and", "or"))
+    ]
+
+
 def _same_words(answer: Expression, gold: Expression) -> bool:
     """Equal in all words but articles; one of them may be named ("the color is red") or begin with a preposition ("on Tuesday")."""
     one, two = list(answer.pieces), list(gold.pieces)
     if ("=" in one) != ("=" in two) or (":" in one) != (":" in two):
         one, two = split_name(one)[0], split_name(two)[0]
-    one, two = ([piece for piece in pieces if piece not in _FILLER] for pieces in (one, two))
+    one, two = _content(one), _content(two)
     if one and two and (one[0] in _PREPOSITIONS) != (two[0] in _PREPOSITIONS):
         one, two = (pieces[pieces[0] in _PREPOSITIONS :] for pieces in (one, two))
     return one == two != []

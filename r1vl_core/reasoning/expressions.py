@@ -28,13 +28,14 @@ _RANGE = re.compile(rf"({_NUMBER_PIECE})((?: (?!(?:to|and|or) )[a-z%\u00b0]++)?+
 _RATIO = re.compile(r"([0-9][0-9.]*+(?: : [0-9][0-9.]*+)++)(?: (am|pm|a . m|p . m))?")
 _REPEATING = re.compile(r"([0-9]{1,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\{([0-9]{1,9})\}")
 _PUNCTUATION = frozenset(",.;:!?'")
-_YES_NO = {"yes": "yes", "no": "no", "true": "true", "false": "false"}
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _AFTER_YES_NO = frozenset(",.;:!'(") | word_set("it they there he she this that these - because since")
 _MATH_SIGNS = frozenset("+-*/^=<>()[]|!\u221a\u03c0\u221e\u00b1\u00b0%\u2205") | {"<=", ">=", "!="}
 _UNFINISHED = frozenset("+-*/^=<>([\u221a\u00b1")
 _SHORT_WORDS = word_set("is or to of in no an at by if it on so we be do go he me my up us as am and not")
 _DENIALS = word_set("not no never except")
-_SEPARATORS = frozenset((",", ";", "and", "&", "or"))
+_CONJUNCTIONS = word_set("and or but yes no true false")
+_SEPARATORS = frozenset((",", ";", "and", "&", "or", "\u222a"))
 MAX_MATH_PIECES = 120
 """Pieces of an expression; a longer one is no mathematics to us, and not compared symbolically."""
 _MAX_DIGITS = 40
@@ -50,7 +51,8 @@ class Expression:
     """An answer read: `text` is its cleaned text (case kept), `pieces` its normal form, and what `kind` it is.
 
     A list has `items` and `brackets`: "()", "[)", "{}" …, "" for a bare one, "&" for one joined by "and", "|" for alternatives joined by
-    "or"; a number has its `quantity`; a range or a ratio its numbers as items, a time of day "am" or "pm" in `brackets`.
+    "or", "∪" for a union; a number has its `quantity`; a range or a ratio its numbers as items, a time of day "am" or "pm" in
+    `brackets`.
 
     >>> read_expression("The answer is 14 cm.").quantity.unit
     'cm'
@@ -77,6 +79,8 @@ def read_expression(text: str, *, decimal_comma: bool = True) -> Expression:
     listed = braces or "(" in body or "[" in body or not decimal_comma  # there a comma parts items and never decimals
     pieces = normalise(body if listed else unify_number_marks(body), products=True).joined.split()
     while pieces and pieces[-1] in _PUNCTUATION and not (pieces[-1] == "!" and len(pieces) > 1):
+        pieces.pop()
+    if len(pieces) == 2 and pieces[-1] == "*":  # "3 times"
         pieces.pop()
     if braces:
         items = _items(pieces)
@@ -116,10 +120,19 @@ def _classify(text: str, pieces: list[str], depth: int = 0) -> Expression:
 
 def _is_yes_no(pieces: list[str]) -> bool:
     """A yes or a no, alone or with what explains it; "No. 5" is a number's label."""
-    if not pieces or pieces[0] not in _YES_NO or len(set(pieces) & set(_YES_NO)) != 1:
+    if not pieces or pieces[0] not in _YES_NO or _takes_back(pieces):
         return False
     label = pieces[0] == "no" and pieces[1:2] == ["."] and len(pieces) == _LABELLED and pieces[2][0].isdecimal()
     return len(pieces) == 1 or (pieces[1] in _AFTER_YES_NO and not label)
+
+
+def _takes_back(pieces: list[str]) -> bool:
+    """Does a yes or a no say the other as well: "yes and no", "no, yes"? "Yes, there is no doubt" and "no, it is not true" do not."""
+    for before, word, after in zip(pieces, pieces[1:], [*pieces[2:], ""], strict=False):
+        determiner = word == "no" and after.isalpha() and before.isalpha() | (before == "=") and not {before, after} & _CONJUNCTIONS
+        if word in _YES_NO and not determiner and (_YES_NO[word] ^ (before == "not")) != _YES_NO[pieces[0]]:
+            return True
+    return False
 
 
 def _quantity_said_twice(pieces: list[str]) -> Quantity | None:
@@ -151,7 +164,8 @@ def _classify_several(text: str, found: tuple[str, ...], depth: int) -> Expressi
     items = _items(list(found), depth)
     if not items:
         return None
-    return Expression(text, found, "list", items=items, brackets="|" if "or" in found else "&" if {"and", "&"} & set(found) else "")
+    joined_by = "\u222a" if "\u222a" in found else "|" if "or" in found else "&" if {"and", "&"} & set(found) else ""
+    return Expression(text, found, "list", items=items, brackets=joined_by)
 
 
 def _has_variable(first: str, second: str) -> bool:
@@ -195,6 +209,8 @@ def _items(pieces: list[str], depth: int = 0) -> tuple[Expression, ...]:
         return ()
     groups: list[list[str]] = [[]]
     open_brackets = 0
+    if pieces[0] == "both":
+        pieces = pieces[1:]
     for piece in pieces:
         open_brackets += (piece in ("(", "[")) - (piece in (")", "]"))
         if piece in _SEPARATORS and open_brackets == 0:
@@ -217,7 +233,9 @@ def _is_math(pieces: list[str]) -> bool:
         return False
     if pieces[-1] in _UNFINISHED or pieces.count("(") != pieces.count(")"):
         return False
-    return all(_is_math_piece(piece) for piece in split_unit(pieces)[0])
+    bare = split_unit(pieces)[0]
+    named = bare[:2] == ["an", "="]  # the "a_n" of a sequence
+    return all(_is_math_piece(piece) for piece in bare[named:])
 
 
 def _is_math_piece(piece: str) -> bool:

@@ -16,7 +16,9 @@ _PARTS |= {"tenth": 10, "twelfth": 12, "hundredth": 100, "thousandth": 1000}
 _PARTS |= {f"{word}s": number for word, number in _PARTS.items() if word != "halves"}
 _MAX_DIGITS = 15
 
-NUMBER_WORDS = frozenset(_SMALL) | frozenset(_TENS)
+NUMBER_TENS = frozenset(_TENS)
+"""Words that another number word may follow: "twenty-one"."""
+NUMBER_WORDS = frozenset(_SMALL) | NUMBER_TENS
 """Words that are a number by themselves."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -23,6 +24,7 @@ _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?:(?:[0-9]{1,3}(?:\.[0-9]{3})++|[1-9]
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,] )(?<![0-9.,])[1-9][0-9]{0,2}(?: [0-9]{3})++(?![0-9]| ?[,/])")
 _MARKED_THOUSANDS = re.compile(r"(?<![0-9.,'_])[1-9][0-9]{0,2}(?:(?:'[0-9]{3})++|(?:_[0-9]{3})++)(?![0-9'_])")
 _MAX_DIGITS = 400
+_ROUNDED_PLACES = 6
 _MAX_PIECES = 24
 _MAX_UNIT = 8
 _MAX_NOUN = 3
@@ -33,6 +35,7 @@ _NOT_A_UNIT = word_set(
     "first third correct wrong false answer option choice approximately half twice double squared cubed"
 )
 _NOT_A_NAME = word_set("not or no never if and either neither maybe perhaps except but than least most wrong false incorrect != < >")
+_OF_TWO = re.compile(r"\b(?:of|between) [^ ]+ and [^ ]+\Z")
 _STOPS = frozenset(",;.:?!")
 _OPERATORS = frozenset("+-*/^")
 _APPROXIMATELY = word_set("about approximately approx around roughly nearly exactly")
@@ -96,7 +99,8 @@ def split_name(pieces: list[str]) -> tuple[list[str], str]:
         left, right = right, left
     if not left:
         return right, ""
-    if _NOT_A_NAME.intersection(left) or _says_more(left):
+    denied = _NOT_A_NAME.intersection(left)
+    if (denied and not (denied == {"and"} and _OF_TWO.search(" ".join(left)))) or _says_more(left):
         return pieces, ""
     return right, " ".join(left) if any(piece[0].isalpha() for piece in left) else ""
 
@@ -210,7 +214,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     if _of_another(answer.name, gold.name):
         return False
     if answer.unit == gold.unit:
-        return _close(answer, gold, Fraction(1))
+        return _close(answer, gold, 1)
     if "%" in (answer.unit, gold.unit):
         return _same_share(answer, gold)
     if answer.unit and gold.unit:
@@ -219,17 +223,24 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     unit = answer.unit or gold.unit
     if len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS:
         return False
-    return _close(answer, gold, Fraction(1))
+    return _close(answer, gold, 1)
 
 
 def _of_another(name: str, other: str) -> bool:
     """Are two values said to be of different things: "x" and "y", "AB" and "BC", "angle A" and "angle B"? "AB" is "BA".
 
-    Names in words ("the length", "total") may be two for one thing and do not contradict.
+    "x + y" is "y + x" and not "x - y". Names in words ("the length", "total") may be two for one thing and do not contradict.
     """
+    if name and other and name != other and is_formula([*name.split(), *other.split()]):
+        return sorted(name) != sorted(other) or not _OPERATORS.isdisjoint(set(name) - set("+*"))
     one, two = _symbol(name), _symbol(other)
     alike = len(one) == len(two) > 0 or (one in GREEK and two in GREEK)
     return alike and one not in (two, two[::-1])
+
+
+def is_formula(pieces: Sequence[str]) -> bool:
+    """Are these pieces symbols of one or two letters with an operator between them ("x + y", "AB + CD")?"""
+    return not _OPERATORS.isdisjoint(pieces) and all(len(piece) <= 2 and (piece.isalpha() or piece in _OPERATORS) for piece in pieces)
 
 
 def _symbol(name: str) -> str:
@@ -259,9 +270,9 @@ def _scale(unit: str, other: str) -> Fraction | None:
     return conversion(unit, other)
 
 
-def _close(answer: Quantity, gold: Quantity, scale: Fraction) -> bool:
+def _close(answer: Quantity, gold: Quantity, scale: Fraction | int) -> bool:
     """Exactly equal, or equal to within the rounding of a decimal written with at least six places."""
-    difference = abs(answer.value * scale - gold.value)
-    if difference == 0:
-        return True
-    return max(answer.places, gold.places) >= 6 and difference <= abs(gold.value) * Fraction(1, 1_000_000)
+    value = answer.value if scale == 1 else answer.value * scale  # reckoning with fractions is most of the time that a choice takes
+    if value == gold.value or max(answer.places, gold.places) < _ROUNDED_PLACES:
+        return value == gold.value
+    return abs(value - gold.value) <= abs(gold.value) * Fraction(1, 1_000_000)

@@ -112,30 +112,34 @@ def add_gradient(
     there is no penalty. Raises GradientSpoiled, with the whole gradient cleared, when memory runs out in the backward pass.
     """
     scores = score(policy, batch.prompts, batch.completions, settings.temperature)
-    logprobs, clipped = scores.logprobs.detach(), (0, 0)
+    logprobs = scores.logprobs.detach()
+    kl = num_clamped = clipped_low = clipped_high = logprobs.new_zeros(())
     if old_logprobs is None:
         per_token = policy_gradient(scores.logprobs, batch.advantages)
     else:
         clips = (settings.clip_low, settings.clip_high)
         per_token = clipped_policy_gradient(scores.logprobs, old_logprobs, batch.advantages, *clips)
-        clipped = count_clipped(logprobs, old_logprobs, batch.advantages, *clips)
-    kl = num_clamped = 0.0
+        clipped_low, clipped_high = count_clipped(logprobs, old_logprobs, batch.advantages, *clips)
     if reference_logprobs is not None:
         if settings.kl == "k3":
             divergence = k3(scores.logprobs, reference_logprobs)
         else:
             divergence = weighted_k3(scores.logprobs, logprobs if old_logprobs is None else old_logprobs, reference_logprobs)
         per_token = per_token + settings.beta * divergence
-        kl = float((divergence.detach() * batch.weights).sum())
-        num_clamped = float(((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum())
+        kl = (divergence.detach() * batch.weights).sum()
+        num_clamped = ((reference_logprobs - logprobs).abs() > MAX_LOG_RATIO).sum()
     loss = (per_token * batch.weights).sum()
     try:
         loss.backward()
     except torch.OutOfMemoryError as error:  # some parameters have this batch's gradient by now and some have not
         policy.model.zero_grad(set_to_none=True)
         raise GradientSpoiled(str(error)) from None
-    gap, weight = float((logprobs - batch.sampled_logprobs).abs().sum()), float(batch.weights.double().sum())
-    return Sums(float(loss.detach()), kl, weight, float(scores.entropies.sum()), gap, num_clamped, *clipped, float(len(logprobs))), logprobs
+    gap = (logprobs - batch.sampled_logprobs).abs().sum()
+    weight = batch.weights.double().sum()
+    found = (loss.detach(), kl, weight, scores.entropies.sum(), gap, num_clamped, clipped_low, clipped_high)
+    # One wait for a GPU, when the backward pass has been handed to it.
+    read = torch.stack([value.double() for value in found]).tolist()
+    return Sums(*[*read, float(len(logprobs))]), logprobs
 
 
 def weightless(policy: Policy, prompt: Prompt) -> MicroBatch:

@@ -29,16 +29,16 @@ def clipped_policy_gradient(logprobs: Tensor, old_logprobs: Tensor, advantages: 
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
 
 
-def count_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> tuple[int, int]:
-    """How many tokens have no gradient because of `clip_low` and of `clip_high`.
+def count_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> tuple[Tensor, Tensor]:
+    """How many tokens have no gradient because of `clip_low` and of `clip_high`, each ().
 
     >>> count_clipped(torch.log(torch.tensor([3.0, 3.0, 0.1])), torch.zeros(3), torch.tensor([1.0, -1.0, -1.0]), 0.2, 0.2)
-    (1, 1)
+    (tensor(1), tensor(1))
     """
     ratio = torch.exp(logprobs - old_logprobs)
     low = (ratio < 1 - clip_low) & (advantages < 0)
     high = (ratio > 1 + clip_high) & (advantages > 0)
-    return int(low.sum()), int(high.sum())
+    return low.sum(), high.sum()
 
 
 def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:

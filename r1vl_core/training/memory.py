@@ -178,12 +178,12 @@ def update_parts(shapes: Shapes, batch: Batch, trained: Trained, machine: Machin
 
 
 def rollout_parts(shapes: Shapes, batch: Batch, trained: Trained, machine: Machine) -> dict[str, int]:
-    """Bytes by part while paths are sampled. Rotary positions leave keys in fp32."""
+    """Bytes by part while paths are sampled."""
     cached = min(CACHE_TOKENS, batch.num_tokens)
     return {
         **_standing(shapes, trained, machine),
         "gathered from shards": machine.compute * shapes.num_weights if machine.sharded else 0,
-        "keys and values": cached * shapes.num_layers * shapes.keys * (_FP32 + machine.compute),
+        "keys and values": cached * shapes.num_layers * 2 * shapes.keys * machine.compute,
         "reading prompts": batch.num_prompts * batch.prompt * (2 * shapes.intermediate + 6 * shapes.hidden) * _FP32,
         "logits": 5 * _FP32 * min(batch.num_paths, max(1, CACHE_TOKENS // batch.path)) * shapes.vocabulary,
     }

@@ -27,12 +27,9 @@ def sum_gradients(model: torch.nn.Module, accelerator: Any) -> None:
         return
     # What is in shards was summed in the backward pass; adapters, put into a sharded model, are whole in every process.
     trained = [parameter for parameter in _with_gradients(model) if not isinstance(parameter, DTensor)]
-    if not trained:
-        return
-    flat = torch.cat([parameter.grad.flatten() for parameter in trained if parameter.grad is not None])
-    torch.distributed.all_reduce(flat)
-    for parameter, summed in zip(trained, flat.split([parameter.numel() for parameter in trained]), strict=True):
-        parameter.grad = summed.view_as(parameter).clone()
+    # Each where it lies: gathered in one tensor they would take the memory of three gradients.
+    for sending in [torch.distributed.all_reduce(parameter.grad, async_op=True) for parameter in trained]:
+        sending.wait()
 
 
 def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, learning_rate: float, max_grad_norm: float) -> float:

@@ -52,12 +52,19 @@ def folder_shapes(folder: Path) -> Shapes:
 
 def known_shapes(name: str) -> Shapes:
     """Of a hub checkpoint that is not at hand, from the numbers kept here. Raises ValueError for one whose numbers are not."""
+    return shapes_of(known_config(name))
+
+
+def known_config(name: str) -> Qwen2VLConfig:
+    """The configuration of a hub checkpoint that is not at hand, as far as shapes go. Raises ValueError for one whose numbers are not kept
+    here."""
     if name not in _QWEN2_VL:
         raise ValueError(f"model {name}: not at hand, and its shapes are known for {', '.join(_QWEN2_VL)} alone; download it first")
     num_rows, tied = _VOCABULARY[name]
-    text = {**_QWEN2_VL[name], "num_hidden_layers": 28, "vocab_size": num_rows, "tie_word_embeddings": tied}
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
+    text = {**_QWEN2_VL[name], "num_hidden_layers": 28, "vocab_size": num_rows, "rope_parameters": rope, "tie_word_embeddings": tied}
     vision = {"hidden_size": text["hidden_size"]}
-    return shapes_of(Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied))
+    return Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied)
 
 
 def shapes_of(config: Any) -> Shapes:

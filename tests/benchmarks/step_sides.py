@@ -1,7 +1,8 @@
-"""One side of `step_time.py`, in a process of its own: `python step_sides.py ours|trl CASE` prints one JSON object.
+"""One side of `step_time.py` or `gpu_step.py`, in a process of its own: `python step_sides.py ours|graphs|trl CASE` prints one JSON object.
 
 Both sides train the same seeded Qwen2-VL on the same pictures, questions, group size, lengths, temperature and beta, with the same
-reward, in fp32 on the device there is.
+reward, on the device there is. `PEAK` in the environment, "TERAFLOPS TERABYTES", is that of a device whose name `step_floor.py` does not
+know.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import dataclasses
 import json
 import os
 import sys
-import time
 import warnings
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,58 +26,15 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
 
-from r1vl_core.handwriting.tiny_model import tiny_config
 from r1vl_core.policy.bundled import bundled_checkpoint
+from r1vl_core.policy.model import Policy, make_policy
 from r1vl_core.prompts import render_prompt
 from tests.benchmarks.step_cases import Case
+from tests.benchmarks.step_floor import Peak, floor
+from tests.benchmarks.step_meters import Meter, Prefills
+from tests.benchmarks.step_models import DEVICE, make_model
 
 LEARNING_RATE, BETA, TEMPERATURE = 1e-6, 0.04, 1.2
-
-
-@dataclasses.dataclass
-class Meter:
-    """Wall and CPU seconds between calls of `lap`, and memory above what the process held before its first step."""
-
-    marks: list[tuple[float, float]] = dataclasses.field(default_factory=list)
-    before: float = 0.0
-
-    def start(self) -> None:
-        """Forget the peak so far."""
-        Path("/proc/self/clear_refs").write_text("5")
-        self.before = memory("VmRSS")
-        self.lap()
-
-    def lap(self) -> None:
-        """A step is over."""
-        self.marks.append((time.perf_counter(), time.process_time()))
-
-    def read(self) -> dict[str, Any]:
-        """Seconds of each step but the first, and peak memory in MB."""
-        steps = [(w2 - w1, c2 - c1) for (w1, c1), (w2, c2) in zip(self.marks[1:], self.marks[2:], strict=False)]
-        wall, cpu = zip(*steps, strict=True)
-        return {"wall": wall, "cpu": cpu, "peak_mb": memory("VmHWM"), "above_mb": memory("VmHWM") - self.before}
-
-
-def memory(field: str) -> float:
-    """A field of this process's status, in MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(field)
-
-
-def make_model(tokenizer: PreTrainedTokenizerFast, case: Case) -> Qwen2VLForConditionalGeneration:
-    """The same random weights on both sides."""
-    config = tiny_config(tokenizer)
-    text, vision = config.text_config, config.vision_config
-    text.hidden_size, text.intermediate_size, text.num_attention_heads, text.num_key_value_heads = 128, 384, 4, 4
-    vision.embed_dim, vision.hidden_size = 80, 128
-    text.vocab_size = max(case.vocab_size, len(tokenizer))
-    torch.manual_seed(0)
-    model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="sdpa")
-    model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.pad_token_id]
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model
 
 
 def questions(case: Case) -> list[tuple[str, Image.Image]]:
@@ -95,19 +53,63 @@ def reward_of(text: str) -> float:
     return (sum(map(ord, text)) % 97) / 97
 
 
-def ours(case: Case, meter: Meter) -> dict[str, Any]:
-    """Our side."""
-    from r1vl_core.config import StepGRPO
-    from r1vl_core.policy.model import make_policy
+def ours(case: Case, meter: Meter, decoding: str = "eager") -> dict[str, Any]:
+    """Our side, which decodes in that way."""
     from r1vl_core.reasoning.rewards import Reward
+    from r1vl_core.training.memory import token_budget
     from r1vl_core.training.stepgrpo import train
 
-    tokenizer = load_tokenizer()
-    policy, reference = (
-        make_policy(make_model(tokenizer, case), tokenizer, pil_images(case), prompt="plain", max_pixels=case.side**2) for _ in range(2)
-    )
+    policy, settings, prefills = our_policy(case, decoding), our_settings(case), Prefills()
+    prefills.watch(policy)
     asked = questions(case)
-    settings = StepGRPO(
+
+    def judge(_: int, text: str) -> Reward:
+        return Reward(reward_of(text), 0.0, 0.0, (), (), "wrong", "", None, ())
+
+    reports = train(
+        policy,
+        None if case.lora else our_policy(case),
+        lambda n: policy.encode(str(n), *asked[n]),
+        judge,
+        num_questions=len(asked),
+        settings=settings,
+        seed=0,
+        token_budget=token_budget(DEVICE),
+    )
+    meter.start()
+    lengths, phases = [], []
+    for report in reports:
+        meter.lap()
+        lengths.append(report.metrics["mean_tokens"])
+        phases.append(phases_of(report.metrics, prefills.seconds[-1]))
+        prefills.seconds.append(0.0)
+    prompt = policy.encode("0", *asked[0])
+    given = os.environ.get("PEAK", "").split()
+    peak = Peak(*map(float, given)) if given else Peak.of(torch.cuda.get_device_name()) if DEVICE == "cuda" else None
+    return {
+        "prompt_tokens": len(prompt),
+        "mean_tokens": float(np.mean(lengths)),
+        "parameters": policy.model.num_parameters(),
+        "phases": phases[1:],
+        "floor": floor(policy, prompt, case, peak) if peak else None,
+    }
+
+
+def our_policy(case: Case, decoding: str = "eager") -> Policy:
+    """The policy, or its equal the reference. Where lengths are fixed its end tokens are as impossible as placeholders."""
+    tokenizer = load_tokenizer()
+    policy = make_policy(make_model(tokenizer, case), tokenizer, pil_images(case), prompt="plain", max_pixels=case.side**2)
+    ends = policy.end_token_ids if case.fixed_length else ()
+    return dataclasses.replace(
+        policy, precision=case.precision, decoding=decoding, forbidden_token_ids=(*policy.forbidden_token_ids, *ends)
+    )
+
+
+def our_settings(case: Case) -> Any:
+    """Our settings for the work."""
+    from r1vl_core.config import Lora, StepGRPO
+
+    return StepGRPO(
         num_steps=case.num_steps + 1,
         questions_per_step=case.num_questions,
         group_size=case.group_size,
@@ -115,21 +117,16 @@ def ours(case: Case, meter: Meter) -> dict[str, Any]:
         max_new_tokens=case.max_new_tokens,
         learning_rate=LEARNING_RATE,
         beta=BETA,
+        lora=Lora() if case.lora else None,
+        probe_every=0,
     )
 
-    def judge(_: int, text: str) -> Reward:
-        return Reward(reward_of(text), 0.0, 0.0, (), (), "wrong", "", None, ())
 
-    lengths = []
-    reports = train(
-        policy, reference, lambda n: policy.encode(str(n), *asked[n]), judge, num_questions=len(asked), settings=settings, seed=0
-    )
-    meter.start()
-    for report in reports:
-        meter.lap()
-        lengths.append(report.metrics["mean_tokens"])
-    prompt = len(policy.encode("0", *asked[0]))
-    return {"prompt_tokens": prompt, "mean_tokens": float(np.mean(lengths)), "parameters": policy.model.num_parameters()}
+def phases_of(metrics: dict[str, float], prefill: float) -> dict[str, float]:
+    """Seconds of a step by phase; cutting micro-batches counts as part of the update."""
+    seconds = {name: metrics[f"seconds_{name}"] for name in ("encode", "rollout", "reward", "probe", "reference", "update")}
+    rollout, cutting = seconds.pop("rollout"), seconds.pop("probe")
+    return {**seconds, "prefill": prefill, "decode": rollout - prefill, "update": seconds["update"] + cutting}
 
 
 def trl(case: Case, meter: Meter) -> dict[str, Any]:
@@ -162,6 +159,7 @@ def trl(case: Case, meter: Meter) -> dict[str, Any]:
         trainer = GRPOTrainer(
             # the trainer copies its reference from a folder, so it is given one
             model=saved(model, Path(folder) / "model"),
+            peft_config=adapters(case),
             reward_funcs=reward,
             args=trl_arguments(case, folder),
             train_dataset=Dataset.from_list(rows),
@@ -197,9 +195,11 @@ def trl_arguments(case: Case, folder: str) -> Any:
     """TRL's settings for the same work."""
     from trl import GRPOConfig
 
+    at_once = case.micro_rows or case.num_questions * case.group_size
     return GRPOConfig(
         output_dir=folder,
-        per_device_train_batch_size=case.num_questions * case.group_size,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=case.num_questions * case.group_size // at_once,
         num_generations=case.group_size,
         max_completion_length=case.max_new_tokens,
         max_steps=case.num_steps + 1,
@@ -208,13 +208,26 @@ def trl_arguments(case: Case, folder: str) -> Any:
         temperature=TEMPERATURE,
         loss_type="grpo",
         gradient_checkpointing=False,
-        bf16=False,
+        bf16=case.precision == "bf16",
+        generation_kwargs={"min_new_tokens": case.max_new_tokens} if case.fixed_length else None,
         use_cpu=not torch.cuda.is_available(),
         report_to="none",
         logging_strategy="no",
         save_strategy="no",
         disable_tqdm=True,
     )
+
+
+def adapters(case: Case) -> Any:
+    """Where adapters are trained: peft's, with the same numbers as ours."""
+    if not case.lora:
+        return None
+    from peft import LoraConfig
+
+    from r1vl_core.config import Lora
+
+    lora = Lora()
+    return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.target_modules), exclude_modules=".*visual.*")
 
 
 def saved(model: Qwen2VLForConditionalGeneration, folder: Path) -> str:
@@ -244,5 +257,6 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     side, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
     measured = Meter()
-    facts = {"ours": ours, "trl": trl}[side](case, measured)
-    print(json.dumps({**facts, **measured.read(), "torch": torch.__version__, "threads": torch.get_num_threads()}))
+    facts = {"ours": ours, "graphs": partial(ours, decoding="graphs"), "trl": trl}[side](case, measured)
+    where = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
+    print(json.dumps({**facts, **measured.read(), "torch": torch.__version__, "threads": torch.get_num_threads(), "device": where}))

@@ -33,6 +33,21 @@ def evaluation(root: Path, policy: str, right: Sequence[bool], profile: str = "p
     return Store(root).put(Recipe("evaluation", 1, {"policy": policy, "right": list(right)}, {}), build)
 
 
+def sampled(folder: Path, policy: str, right: Sequence[str]) -> Path:
+    """An evaluation with several samples a row, + for a right one; MMStar, whose rows stand alone."""
+    folder.mkdir()
+    asked = [AskedRow("mmstar", str(i), "math", "?", "B", None) for i in range(len(right))]
+    said = [ResponseRow("mmstar", str(i), sample, "B", 3, False) for i, marks in enumerate(right) for sample in range(len(marks))]
+    ruled = [
+        VerdictRow("mmstar", str(i), sample, "paper", "B", mark == "+", "correct", "letter", "rule")
+        for i, marks in enumerate(right)
+        for sample, mark in enumerate(marks)
+    ]
+    head = Evaluation(policy, policy, "reasoning", {}, datetime(2026, 11, 23), False, None, None)
+    responses.write(folder / responses.FILE, head, asked, said, ruled)
+    return folder
+
+
 def rows(path: Path, right: Sequence[bool], **fields: Any) -> Path:
     lines = [
         json.dumps({"index": str(i), "correct": one, "benchmark": "mmstar", "profile": "paper", **fields}) for i, one in enumerate(right)
@@ -122,3 +137,23 @@ def test_what_cannot_be_compared_is_told(name: str, tmp_path: Path, monkeypatch:
     runs, profile, said = REFUSED[name]
     with pytest.raises(ValueError, match=said):
         print_comparison(tmp_path / "root", runs[0], runs[1] if len(runs) > 1 else None, profile, as_json=True)
+
+
+def test_samples_of_a_row_are_paired_by_number_and_hang_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = sampled(tmp_path / "old", "old", ["++--", "----", "+---"])
+    new = sampled(tmp_path / "new", "new", ["++++", "--++", "++--"])
+    found = compared(capsys, tmp_path, old, new)
+    (one,) = found["benchmarks"]
+    assert (one["num_rows"], one["num_clusters"]) == (12, 3)
+    assert (one["first_accuracy"], one["second_accuracy"]) == (3 / 12, 8 / 12)  # the mean over all samples, as r1vl eval has it
+    assert one["p_value"] == 2 / 2**3  # three rows that gained, however often each was asked
+    assert one["p_mcnemar"] < one["p_value"]
+    assert one["gained"][0] == "0 (sample 3)"
+    assert found["notes"][0] == "old: 4 samples a row, each compared with the other's of the same number; they hang together"
+
+
+def test_fewer_samples_are_held_against_as_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = compared(capsys, tmp_path, sampled(tmp_path / "a", "old", ["+", "-"]), sampled(tmp_path / "b", "new", ["+-", "++"]))
+    (one,) = found["benchmarks"]
+    assert (one["num_rows"], one["num_rows_first"], one["num_rows_second"]) == (2, 2, 4)
+    assert (one["first_accuracy"], one["second_accuracy"]) == (0.5, 1.0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from flows.querying import print_answer
 from flows.results import RunResult, StageOutcome, save_result
+from r1vl_core.data import responses as stored
 from tasks.recipe import Recipe
 from tasks.store import Store
 
@@ -60,3 +63,36 @@ def test_without_a_whole_run_the_last_of_the_others_is_named(root: Path) -> None
     save_result(root, RunResult("one", "tiny", 0, "COMPLETED", {}), is_last=False)
     with pytest.raises(ValueError, match=r"no run of the whole pipeline under .*; of those up to a stage, the newest is one"):
         print_answer(root, "stepgrpo", "last", None, "table")
+
+
+def test_an_evaluation_is_asked_by_policy_key_or_folder_the_newest_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {}
+    for name in ("first", "second"):
+
+        def build(folder: Path, name: str = name) -> None:
+            evaluation = stored.Evaluation(name, "0", "plain", {}, datetime(2026, 1, 1), False, None, None)
+            response = stored.ResponseRow("mme", "0", 0, f"Yes, says {name}", 3, False)
+            verdict = stored.VerdictRow("mme", "0", 0, "paper", "Yes", True, "correct", "yes or no", "rule")
+            question = stored.AskedRow("mme", "0", "OCR", "Is it so?", "Yes", None)
+            stored.write(folder / stored.FILE, evaluation, [question], [response], [verdict])
+
+        found[name] = Store(tmp_path).put(Recipe("benchmarks", 2, {"name": name}), build)
+    query = "SELECT response, extracted, rule, decided_by FROM responses JOIN verdicts USING (benchmark, row_index, sample)"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "broken.parquet").write_text("not ours")
+    copy = shutil.copy(found["first"].path / stored.FILE, elsewhere / "kept.duckdb")
+    for run, name in (
+        (str(copy), "first"),
+        (None, "second"),
+        ("first", "first"),
+        (found["first"].key[:8], "first"),
+        (str(found["second"].path), "second"),
+    ):
+        print_answer(tmp_path, "benchmarks", run, query, "json")
+        answer = json.loads(capsys.readouterr().out)
+        assert answer == {"response": f"Yes, says {name}", "extracted": "Yes", "rule": "yes or no", "decided_by": "rule"}
+    print_answer(tmp_path, "benchmarks", None, None, "table")
+    assert "verdicts, 1 rows" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"no evaluation under .*r1vl eval PRESET"):
+        print_answer(tmp_path / "none", "benchmarks", None, query, "table")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def test_one_object_with_the_published_number_and_a_line_a_row(tmp_path: Path) -
     expected = {line["index"]: line["current"] for line in lines(FIXTURES / "chartqa.expected.jsonl")}
     assert {line["index"]: line["correct"] for line in lines(rows)} == expected
     first = {"index": "0", "extracted": "14", "correct": True, "rule": "number within 5 %", "decided_by": "rule"}
-    assert lines(rows)[0] == {**first, "benchmark": "chartqa", "profile": "current", "group": None, "gold": "14"}
+    assert lines(rows)[0] == {**first, "benchmark": "chartqa", "profile": "current", "group": None, "gold": "14", "response": "14"}
 
 
 def test_the_table_says_what_no_rule_decided_and_that_a_result_is_partial(tmp_path: Path) -> None:
@@ -46,6 +47,8 @@ def test_the_table_says_what_no_rule_decided_and_that_a_result_is_partial(tmp_pa
     assert done.returncode == 0
     assert "mmstar, paper: 50.0000 on 2 rows, PARTIAL: 1 rows of the file have no response" in done.stdout
     assert "decided by no rule, and counted as wrong: 1 (50.0%)" in done.stdout
+    assert "95 % interval: 9.4531 to 90.5469" in done.stdout
+    assert re.search(r"^  math +50\.0000 +9\.4531 – 90\.5469$", done.stdout, re.M)
 
 
 CHARTQA = ROWS["chartqa"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import resource
 import signal
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from r1vl_core.evaluation.benchmarks.rulings import PROFILES
 from r1vl_core.evaluation.published import FILES
 from tasks.stages import flat
 from tests.chat_server import Reply, fails, says, serving
-from tests.core.evaluation.benchmarks.files import FIXTURES
+from tests.core.evaluation.benchmarks.files import FIXTURES, ROWS, write
 from tests.flows.command import r1vl
 
 
@@ -162,3 +163,48 @@ def test_its_scores_are_those_of_r1vl_score_on_the_responses_it_keeps(tmp_path: 
             assert [tuple(line[key] for key in of_row) for line in lines] == [
                 (one.row_index, one.extracted, one.correct, one.rule, one.decided_by) for one in verdicts
             ]
+
+
+def broken(name: str, folder: Path) -> Path:
+    """MMStar's row four times; what is wrong is wrong in the last."""
+    drawn = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(drawn, "png")
+    picture = drawn.getvalue()
+    cells = {"truncated": picture[: len(picture) // 2], "no base64": b"", "no such row": b""}
+    rows = [{**ROWS["mmstar"], "image": base64.b64encode(picture).decode()} for _ in range(4)]
+    rows[3]["image"] = {"no base64": "@" * 99, "no such row": "99"}.get(name) or base64.b64encode(cells.get(name, picture)).decode()
+    path = write(folder / FILES["mmstar"], rows)
+    if name == "no column":
+        path.write_text(path.read_text().replace('"image"', '"image_path"'))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("truncated", "row '3', column 'image': "),
+        ("no base64", "row 4 (index '3'), column 'image': not base64"),
+        ("no such row", "row 4 (index '3'), column 'image': refers to row '99', which holds no picture"),
+        ("no column", "no column 'image' in its header line"),
+    ],
+)
+def test_a_broken_picture_in_the_last_row_is_told_before_anything_is_asked_or_loaded(name: str, told: str, tmp_path: Path) -> None:
+    broken(name, tmp_path)
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")  # no model at all: who loads it says something else
+    with serving(lambda _request, _number: says("A")) as server:
+        for policy in ({"policy": None, "endpoint": server.url, "model": "m"}, {"policy": str(checkpoint)}):
+            asked = Asked(**{"benchmarks": "mmstar", "data_dir": tmp_path, **policy})
+            with pytest.raises(ValueError, match=re.escape(told)) as error:
+                evaluate(Runtime(root=tmp_path / "root"), asked, "paper", as_json=True)
+            assert len(str(error.value).splitlines()) == 1
+    assert server.requests == []
+
+
+def test_a_broken_picture_of_a_row_that_is_not_asked_about_is_nobodys_business(tmp_path: Path) -> None:
+    broken("truncated", tmp_path)
+    with serving(lambda _request, _number: says("A")) as server:
+        asked = Asked(None, "mmstar", tmp_path, limit=3, endpoint=server.url, model="m")
+        evaluate(Runtime(root=tmp_path / "root"), asked, "paper", as_json=True)
+    assert len(server.requests) == 3

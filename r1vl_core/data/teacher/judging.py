@@ -16,6 +16,8 @@ from r1vl_core.data.teacher.answers import Strict
 from r1vl_core.data.teacher.asking import Asker
 from r1vl_core.data.teacher.talk import Failed, Talk
 
+PROMPTS = ("judge_extract", "judge_decide")
+
 LONGEST_RESPONSE = 12_000
 """Characters of a response's end that a judge is shown: the final answer stands there."""
 

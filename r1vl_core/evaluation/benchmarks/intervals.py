@@ -1,4 +1,4 @@
-"""How sure the published numbers are: which rows hang together, and the numbers' intervals.
+"""How sure the published numbers and every table's cells are: which rows hang together, and the intervals.
 
 DynaMath's variants hang together by their seed, MME's questions by their picture (within a subtask, whose pictures are given).
 HallusionBench counts whole figures and whole questions, and one question is asked of several figures of a set: the least that holds
@@ -8,13 +8,14 @@ both whole is the set, which is what is drawn. Rows of the other benchmarks stan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy
 
-from r1vl_core.evaluation.benchmarks import hallusionbench
+from r1vl_core.evaluation.benchmarks import hallusionbench, mme
 from r1vl_core.evaluation.benchmarks.registry import group_key
-from r1vl_core.evaluation.benchmarks.rulings import Judged
-from r1vl_core.evaluation.benchmarks.tables import grouped
+from r1vl_core.evaluation.benchmarks.rulings import Judged, Totals
+from r1vl_core.evaluation.benchmarks.tables import Percent, grouped
 from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_interval
 from r1vl_core.evaluation.statistics import Interval, wilson_interval
 
@@ -25,36 +26,84 @@ COLUMN = "column"
 """The published number among the intervals."""
 
 
-def intervals(benchmark: str, judged: Judged) -> dict[str, Interval | None]:
-    """95 % intervals of the published numbers, in their units, by name; "column" is the one in the paper's table.
+def intervals(benchmark: str, judged: Judged, totals: Totals) -> dict[str, Interval | None]:
+    """95 % intervals, in the numbers' units: of "column", the one in the paper's table, and of every table's cell ("category.math").
 
     None where all rows hang together, or a subtask's: a single cluster says nothing of how others would fare.
     """
-    found = numbers(benchmark, judged)
-    if found:
-        return {name: bootstrap_interval(strata) for name, strata in found.items()}
-    low, high = wilson_interval(sum(right for _, right in judged), len(judged))
-    return {COLUMN: Interval(100 * low, 100 * high)}
+    strata = numbers(benchmark, judged)
+    cells = {COLUMN: totals.column, **_cells(totals.tables)}
+    return {name: bootstrap_interval(strata[name]) if name in strata else _wilson(name, cell) for name, cell in cells.items()}
 
 
 def numbers(benchmark: str, judged: Judged) -> dict[str, list[Stratum]]:
-    """The published numbers of a benchmark whose rows hang together, as `bootstrap` takes them; empty for any other benchmark."""
+    """The numbers whose rows hang together, by name, as `bootstrap` takes them; empty for a benchmark whose rows stand alone."""
     match benchmark:
         case "dynamath":
-            seeds = _clusters(benchmark, judged)
-            average = [_stratum(seeds, {_rows: 100.0})]
-            return {COLUMN: average, "average": average, "worst_case": [_stratum(seeds, {_all_right: 100.0})]}
+            return _numbers_of_dynamath(judged)
         case "hallusionbench":
-            sets = _clusters(benchmark, judged)
-            shares: dict[str, Share] = {"aAcc": _rows, "fAcc": _whole(hallusionbench.FIGURE), "qAcc": _whole(hallusionbench.QUESTION)}
-            apart = {name: [_stratum(sets, {share: 100.0})] for name, share in shares.items()}
-            return {COLUMN: [_stratum(sets, dict.fromkeys(shares.values(), 100 / 3))], **apart}
+            return _numbers_of_hallusionbench(judged)
         case "mme":
-            names = sorted({row["category"] for row, _ in judged})
-            subtasks = {name: [pair for pair in judged if pair[0]["category"] == name] for name in names}
-            strata = {name: [_stratum(_clusters(benchmark, rows), {_rows: 100.0, _pair: 100.0})] for name, rows in subtasks.items()}
-            return {COLUMN: [one for of_subtask in strata.values() for one in of_subtask], **strata}
+            return _numbers_of_mme(judged)
     return {}
+
+
+def _cells(tables: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Every number of nested tables under its dotted name."""
+    cells: dict[str, float] = {}
+    for name, cell in tables.items():
+        cells.update(_cells(cell, f"{prefix}{name}.") if isinstance(cell, Mapping) else {f"{prefix}{name}": cell})
+    return cells
+
+
+def _wilson(name: str, cell: float) -> Interval | None:
+    assert isinstance(cell, Percent), f"{name}: no share of rows that stand alone"
+    if not cell.num_all:
+        return None
+    low, high = wilson_interval(cell.num_right, cell.num_all)
+    return Interval(100 * low, 100 * high)
+
+
+def _numbers_of_dynamath(judged: Judged) -> dict[str, list[Stratum]]:
+    """The averages; in the worst case seeds stand alone."""
+    parts = {"average.overall": judged}
+    for column in ("subject", "knowledge_level"):
+        parts |= {f"average.{column}.{name}": rows for name, rows in _parts(judged, column).items()}
+    found = {name: [_stratum(_clusters("dynamath", rows), {_rows: 100.0})] for name, rows in parts.items()}
+    return {COLUMN: found["average.overall"], **found}
+
+
+def _numbers_of_hallusionbench(judged: Judged) -> dict[str, list[Stratum]]:
+    shares: dict[str, Share] = {"aAcc": _rows, "fAcc": _whole(hallusionbench.FIGURE), "qAcc": _whole(hallusionbench.QUESTION)}
+    found = {COLUMN: [_stratum(_clusters("hallusionbench", judged), dict.fromkeys(shares.values(), 100 / 3))]}
+    parts = {"overall": judged}
+    for column in ("category", "l2-category"):
+        parts |= {f"{column}.{name}": rows for name, rows in _parts(judged, column).items()}
+    for name, rows in parts.items():
+        sets = _clusters("hallusionbench", rows)
+        found |= {f"{name}.{kind}": [_stratum(sets, {share: 100.0})] for kind, share in shares.items()}
+    return found
+
+
+def _numbers_of_mme(judged: Judged) -> dict[str, list[Stratum]]:
+    """The scores and accuracies; whole pictures stand alone."""
+    subtasks = {name: _clusters("mme", rows) for name, rows in _parts(judged, "category").items()}
+    scores = {name: _stratum(pictures, {_rows: 100.0, _pair: 100.0}) for name, pictures in subtasks.items()}
+    found = {COLUMN: list(scores.values())}
+    for kind, names in (("perception", mme.PERCEPTION), ("reasoning", mme.REASONING)):
+        found[kind] = [stratum for name, stratum in scores.items() if name in names]
+    for name, pictures in subtasks.items():
+        found |= {f"category.{name}": [scores[name]], f"accuracy.{name}": [_stratum(pictures, {_rows: 100.0})]}
+    return found
+
+
+def _parts(judged: Judged, column: str) -> dict[str, list[tuple[Mapping[str, str], bool]]]:
+    """The rows by a column's value, those without one left out."""
+    found: dict[str, list[tuple[Mapping[str, str], bool]]] = {}
+    for row, right in judged:
+        if row.get(column):
+            found.setdefault(row[column], []).append((row, right))
+    return dict(sorted(found.items()))
 
 
 def _clusters(benchmark: str, judged: Judged) -> list[Judged]:

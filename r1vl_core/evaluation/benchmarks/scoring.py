@@ -40,8 +40,8 @@ class Scored:
     """What responses to a benchmark come to. `rulings` holds a verdict by index, in file order.
 
     `column` is the published number, in its own unit; `num_missing` says how many rows of the file have no response: the numbers are of
-    the others then, a partial result. `intervals` are the 95 % intervals of the published numbers, "column" among them; None where the
-    rows are too few clusters to say.
+    the others then, a partial result. `intervals` are the 95 % intervals of "column" and of every table's cell by its dotted name; None
+    where the rows are too few clusters to say.
     """
 
     benchmark: str
@@ -126,7 +126,7 @@ def score(file: BenchmarkFile, responses: Mapping[str, str], profile: Profile, j
         num_judged=sum(ruling.decided_by == "judge" for ruling in rulings),
         num_missing=len(file.rows) - len(rows),
         tables=totals.tables,
-        intervals=intervals(file.name, judged),
+        intervals=intervals(file.name, judged, totals),
     )
 
 

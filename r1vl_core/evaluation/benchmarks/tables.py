@@ -7,13 +7,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from r1vl_core.evaluation.benchmarks.rulings import Judged
 
 
-def percent(right: Sequence[bool]) -> float:
-    """Share of right ones in percent; 0 of none.
+class Percent(float):
+    """A share in percent that knows its counts: `num_right` of `num_all`; 0 of none.
+
+    >>> Percent(3, 4), Percent(3, 4).num_all
+    (75.0, 4)
+    """
+
+    num_right: int
+    num_all: int
+
+    def __new__(cls, num_right: int, num_all: int) -> Percent:
+        share = super().__new__(cls, 100 * num_right / num_all if num_all else 0.0)
+        share.num_right, share.num_all = num_right, num_all
+        return share
+
+
+def percent(right: Sequence[bool]) -> Percent:
+    """Share of right ones.
 
     >>> percent([True, False, False, True])
     50.0
     """
-    return 100 * sum(right) / len(right) if right else 0.0
+    return Percent(sum(right), len(right))
 
 
 def grouped(judged: Judged, groups: Callable[[Mapping[str, str]], Iterable[str]]) -> dict[str, list[bool]]:
@@ -25,12 +41,12 @@ def grouped(judged: Judged, groups: Callable[[Mapping[str, str]], Iterable[str]]
     return found
 
 
-def by_column(judged: Judged, column: str) -> dict[str, float]:
+def by_column(judged: Judged, column: str) -> dict[str, Percent]:
     """Percent right for each value of a column, in alphabetical order; no value when the column is missing."""
     groups = grouped(judged, lambda row: [row[column]] if row.get(column) else [])
     return {name: percent(right) for name, right in sorted(groups.items())}
 
 
-def overall(judged: Judged) -> float:
+def overall(judged: Judged) -> Percent:
     """Percent right of all rows."""
     return percent([right for _, right in judged])

@@ -106,8 +106,38 @@ def test_workers_start_only_when_needed_and_end_with_the_program() -> None:
     assert not any(psutil.pid_exists(int(pid)) for pid in pids.split())
 
 
-def test_a_timeout_is_a_verdict_of_its_own() -> None:
+def test_a_timeout_is_a_verdict_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     before = symbolic.pool().counts["timeout"]
-    assert is_correct("9^{9^{9^{9}}}", "5", FREE).verdict == "timeout"
+    with monkeypatch.context() as hurried:
+        hurried.setattr(symbolic.pool(), "limit_s", 1e-3)  # less than reading it takes
+        assert is_correct("\\sqrt{50} + \\sqrt{72}", "11\\sqrt{2}", FREE).verdict == "timeout"
     assert is_correct("\\sqrt{8}", "2\\sqrt{2}", FREE).verdict == "correct"
     assert symbolic.pool().counts["timeout"] == before + 1
+
+
+TOWERS = [
+    "9**9**9",
+    "9^{9^{9}}",
+    "10^{10^{10}} cm",
+    "99!!",
+    "9999999!",
+    "\\frac{9^{9^9}}{9^{9^9}}",
+    "sin(9^9^9)",
+    "x = 9^9^9",
+    "(1, 9^{9^9})",
+]
+
+
+@pytest.mark.parametrize("answer", TOWERS)
+def test_a_number_too_large_to_work_out_is_told_by_its_form_and_no_worker_is_asked(answer: str) -> None:
+    before = sum(symbolic.pool().counts.values())
+    for gold in ("14", "\\sqrt{2}", "(1, \\sqrt{2})"):
+        verdict = is_correct(answer, gold, FREE)
+        assert (verdict.verdict, verdict.rule in ("too_large", "kind")) == ("wrong", True)
+    assert sum(symbolic.pool().counts.values()) == before
+    assert is_correct(answer, answer, FREE).verdict == "correct"
+
+
+def test_powers_that_people_write_are_worked_out() -> None:
+    for answer, gold in (("2^{3^2}", "512"), ("3!!", "720"), ("2^{100} - 2^{99}", "2^{99}"), ("x^{2024} x", "x^{2025}")):
+        assert is_correct(answer, gold, FREE).verdict == "correct"
