@@ -122,7 +122,12 @@ class Groups:
         return before[-1:].isalnum() or before[-1:] == ")"
 
     def _before(self, index: int) -> Iterator[str]:
-        return (piece for piece in (self.pieces[at] for at in range(index - 1, max(index - 4, -1), -1)) if piece)
+        """The pieces on the left that stand on the same line, the nearest first."""
+        for at in range(index - 1, max(index - 4, -1), -1):
+            if "\n" in self.gaps[at + 1]:
+                return
+            if self.pieces[at]:
+                yield self.pieces[at]
 
     def _end_fraction(self, index: int) -> None:
         self.role = ""
