@@ -76,12 +76,15 @@ class Work:
         """The checkpoint in `folder`, fp32 weights, on this process's device; in shards where the launcher's configuration says FSDP."""
         preset, device = self.preset, str(self.accelerator.device)
         sharded = _wants_shards()
+        if sharded and self.runtime.decode == "graphs":
+            raise ValueError('decode "graphs" records a model that a process holds whole, and here it is in shards; use decode "eager"')
         policy = load_policy(
             folder,
             prompt=preset.prompt,
             max_pixels=preset.max_pixels,
             device="cpu" if sharded else device,  # the whole of it may be more than the device holds
             precision=self.runtime.precision,
+            decoding=self.runtime.decode,
         )
         if sharded:
             shard(policy.model, self.accelerator.device, self.accelerator.num_processes, gather_bf16=is_bf16(policy.precision, self.device))

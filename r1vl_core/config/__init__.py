@@ -17,7 +17,7 @@ from r1vl_core.config.dials import (
 )
 from r1vl_core.config.group import Dials
 from r1vl_core.config.key_steps import KeySteps, Teacher
-from r1vl_core.config.names import BUNDLED_MODEL, STAGES, Hardening, Precision, Schedule, StageName
+from r1vl_core.config.names import BUNDLED_MODEL, STAGES, Decode, Hardening, Precision, Schedule, StageName
 from r1vl_core.config.presets import check_keys, load_preset, parse_preset
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "STAGES",
     "ChatService",
     "Curate",
+    "Decode",
     "Dials",
     "Difficulty",
     "Evaluate",

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from r1vl_core.config.group import Dials
 from r1vl_core.config.key_steps import KeySteps
-from r1vl_core.config.names import BUNDLED_MODEL, Hardening, Precision, Schedule
+from r1vl_core.config.names import BUNDLED_MODEL, Decode, Hardening, Precision, Schedule
 from r1vl_core.prompts import prompt_names
 
 
@@ -323,6 +323,9 @@ class Runtime(Dials):
     precision: Precision = "auto"
     """Arithmetic of every forward, over fp32 weights: bf16 by autocast, or fp32. auto: bf16 on a GPU that has it, else fp32. Like the
     device it decides how finely a result is rounded, not which it is."""
+    decode: Decode = "eager"
+    """How responses are sampled: eager, kernel by kernel; graphs, each step a CUDA graph, for GPUs, where launching kernels is what takes
+    the time. What is drawn is the same but for rounding. Not the default: it has not been measured on a GPU yet."""
     gradient_checkpointing: bool = False
     """Compute each layer's inside again in the backward pass instead of keeping it: less memory, more time, the same result."""
     accelerate_config: Path | None = None

@@ -18,5 +18,8 @@ Hardening = Literal["none", "strict"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+Decode = Literal["eager", "graphs"]
+"""How responses are sampled (`r1vl_core/policy/fixed_decode.py`)."""
+
 Schedule = Literal["cosine", "linear", "constant"]
 """The learning rate's way after it has risen (`r1vl_core/training/schedule.py`)."""

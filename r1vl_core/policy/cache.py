@@ -97,8 +97,8 @@ def as_read(key_states: Tensor, value_states: Tensor) -> Tensor:
 
 
 def roomy(tensor: Tensor, rows: Tensor, num_tokens: int) -> Tensor:
-    """`rows` of a tensor (B, heads, T, D), copied into one with `num_tokens` more columns."""
+    """`rows` of a tensor (B, heads, T, D), copied into one with `num_tokens` more columns, which are 0."""
     _, num_heads, length, head_dim = tensor.shape
-    buffer = tensor.new_empty(len(rows), num_heads, length + num_tokens, head_dim)
+    buffer = tensor.new_zeros(len(rows), num_heads, length + num_tokens, head_dim)
     buffer[:, :, :length] = tensor[rows]
     return buffer

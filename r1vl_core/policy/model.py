@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
 
-from r1vl_core.config import Precision
+from r1vl_core.config import Decode, Precision
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.checkpoint_files import check_checkpoint
 from r1vl_core.policy.precision import check_precision
@@ -71,7 +71,8 @@ class Policy:
     """A model that answers, with all it takes to talk to it. `prompt` names the template in `r1vl_core.prompts`.
 
     `end_token_ids` are all tokens that end a response; `forbidden_token_ids` are placeholders a response must never hold (a
-    sampled image placeholder would crash the next forward). `precision` is that of every forward (`r1vl_core/policy/precision.py`).
+    sampled image placeholder would crash the next forward). `precision` is that of every forward (`r1vl_core/policy/precision.py`),
+    `decoding` how responses are sampled: step by step, or in CUDA graphs (`r1vl_core/policy/fixed_decode.py`).
     """
 
     model: Any
@@ -83,6 +84,7 @@ class Policy:
     forbidden_token_ids: tuple[int, ...]
     pad_token_id: int
     precision: Precision = "auto"
+    decoding: Decode = "eager"
 
     @property
     def device(self) -> torch.device:
@@ -183,14 +185,17 @@ def load_policy(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     precision: Precision = "auto",
+    decoding: Decode = "eager",
     weights: bool = True,
 ) -> Policy:
     """Load a checkpoint folder or hub name. Raises ValueError for a folder that lacks something (`check_checkpoint`), and when it is
-    no vision-language model or its files do not load.
+    no vision-language model or its files do not load; also for a precision or a way to decode that the device does not have.
 
     Without `weights` the model is an empty shell: enough to encode and to count tokens, at no cost in memory.
     """
     check_precision(precision, device)
+    if decoding == "graphs" and torch.device(device).type != "cuda":
+        raise ValueError(f'decode "graphs" records CUDA graphs, and the device is {device}; use decode "eager", or a worker with a GPU')
     name = str(bundled_checkpoint(checkpoint))
     if Path(name).is_dir():
         check_checkpoint(Path(name))
@@ -210,7 +215,8 @@ def load_policy(
             model = AutoModelForImageTextToText.from_config(config)
     tokenizer = _load_part(AutoTokenizer, name)
     image_processor = _load_part(AutoImageProcessor, name, backend="pil")
-    return replace(make_policy(model, tokenizer, image_processor, prompt=prompt, max_pixels=max_pixels), precision=precision)
+    policy = make_policy(model, tokenizer, image_processor, prompt=prompt, max_pixels=max_pixels)
+    return replace(policy, precision=precision, decoding=decoding)
 
 
 def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str, max_pixels: int) -> Policy:

@@ -17,16 +17,15 @@ from torch import Tensor
 
 from r1vl_core.policy.batch import pad_rows, prompt_positions
 from r1vl_core.policy.cache import GrowingCache
-from r1vl_core.policy.logprobs import autocast, forbidden_tokens, last_hidden, scaled_logits
+from r1vl_core.policy.drawing import ROOM, Drawing, Live
+from r1vl_core.policy.fixed_decode import FixedCache, decode_in_graphs
+from r1vl_core.policy.logprobs import autocast, last_hidden
 from r1vl_core.policy.model import Policy, Prompt
 from r1vl_core.policy.precision import is_bf16, without_gradients
 from r1vl_core.policy.sharding import whole
 from r1vl_core.policy.shared_decode import SharedCache
 from r1vl_core.policy.shared_pictures import distinct_pictures, picture_inputs
 from r1vl_core.policy.shared_prefix import SUPPORTED
-
-_ROOM = 64
-"""Columns reserved at a time; a path is seldom as long as it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,8 @@ def generate(
     `temperature` None decodes greedily; otherwise tokens are drawn from softmax(logits / temperature) and nothing else, and
     `seeds` holds one tuple of integers for each prompt that decides its draws; a group drawn in parts says with `first_sample` which of
     its responses a part begins with. The policy's forbidden tokens are never produced.
-    `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle.
+    `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle. Raises ValueError
+    where `policy.decoding` is "graphs" and it cannot.
     `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
     `progress` is told after every token how many each response that is under way has by now.
     A sharded policy is gathered for it: all processes call it equally often, be it without a prompt.
@@ -72,13 +72,18 @@ def generate(
         raise ValueError(f"sampling needs a seed for each of {len(prompts)} prompts, given {len(seeds)}")
     rollouts: list[Rollout | None] = [None] * (len(prompts) * num_samples)
     shared = shared and policy.model.config.model_type in SUPPORTED
+    if policy.decoding == "graphs" and not shared:
+        raise ValueError(
+            f'decode "graphs" needs prompts that are held once for their rows, which this {policy.model.config.model_type} does not allow; '
+            'use "eager"'
+        )
     with whole(policy.model):
         for indices in _decode_batches(prompts, num_samples, max_new_tokens, token_budget, shared=shared):
             noise = None
             if temperature is not None:
                 noise = _uniforms([seeds[index] for index in indices], range(first_sample, first_sample + num_samples), max_new_tokens)
             some = [prompts[index] for index in indices]
-            cache = SharedCache() if shared else GrowingCache()
+            cache = FixedCache() if policy.decoding == "graphs" else SharedCache() if shared else GrowingCache()
             made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise, progress)
             for place, index in enumerate(indices):
                 rollouts[index * num_samples : (index + 1) * num_samples] = made[place * num_samples : (place + 1) * num_samples]
@@ -107,37 +112,6 @@ def _uniforms(seeds: Sequence[tuple[int, ...]], samples: range, max_new_tokens: 
     return torch.from_numpy(drawn.astype(np.float32) / 2**23)
 
 
-def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """One token a row (B,) from softmax(logits (B, V)): the first whose cumulative probability exceeds the row's uniform."""
-    cumulative = torch.softmax(logits, dim=-1).cumsum(-1)
-    # Scaled by the total, which rounding leaves a little beside 1, a uniform can never pass the last token with any probability.
-    return torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
-
-
-@dataclass(slots=True)
-class _Live:
-    """The rows still being decoded: which they are, the last hidden state of each (B, H), and the position it goes on at."""
-
-    cache: SharedCache | GrowingCache
-    hidden: Tensor
-    rows: Tensor
-    next_positions: Tensor
-    done: Tensor
-
-    def keep(self, kept: Tensor, room: int) -> None:
-        """Go on with the rows at `kept` and room for that many more tokens."""
-        self.cache.keep(kept, room)
-        self.hidden, self.rows, self.done = self.hidden[kept], self.rows[kept], self.done[kept]
-        self.next_positions = self.next_positions[kept]
-
-    def advance(self, policy: Policy, tokens: Tensor, step: int) -> None:
-        """Feed each row the token it drew."""
-        positions = (self.next_positions + step).expand(3, -1)[..., None]
-        given = {"input_ids": tokens[:, None], "position_ids": positions, "past_key_values": self.cache, **self.cache.inputs()}
-        with self.cache.attention(policy):
-            self.hidden = last_hidden(policy, **given)[:, -1]
-
-
 def _decode(
     policy: Policy,
     cache: SharedCache | GrowingCache,
@@ -148,32 +122,31 @@ def _decode(
     noise: Tensor | None,
     progress: Callable[[int], None],
 ) -> list[Rollout]:
-    device, forbidden = policy.device, forbidden_tokens(policy)
-    ends = torch.tensor(policy.end_token_ids, device=device)
-    noise = None if noise is None else noise.to(device)
-    token_ids = torch.full((len(prompts) * num_samples, max_new_tokens), policy.pad_token_id, device=device)
-    logprobs = torch.zeros(token_ids.shape, device=device)
-    with without_gradients(policy.model, is_bf16=is_bf16(policy.precision, device.type)), autocast(policy):
-        live = _prefill(policy, cache, prompts, num_samples, min(_ROOM, max_new_tokens))
-        for step in range(max_new_tokens):
-            logits = scaled_logits(policy.model.lm_head, live.hidden, temperature, forbidden)
-            tokens = logits.argmax(-1) if noise is None else draw(logits, noise[live.rows, step])
-            token_ids[live.rows, step] = tokens
-            logprobs[live.rows, step] = logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-            live.done |= torch.isin(tokens, ends)
-            progress(step + 1)
-            num_done = int(live.done.sum())
-            if num_done == len(tokens) or step + 1 == max_new_tokens:
-                break
-            if num_done * 4 >= len(tokens) or live.cache.is_full:
-                kept = (~live.done).nonzero()[:, 0]
-                live.keep(kept, min(_ROOM, max_new_tokens - step))
-                tokens = tokens[kept]
-            live.advance(policy, tokens, step)
-    return _collect(policy, prompts, num_samples, token_ids.cpu(), logprobs.cpu())
+    with without_gradients(policy.model, is_bf16=is_bf16(policy.precision, policy.device.type)), autocast(policy):
+        drawing = Drawing.begin(policy, len(prompts) * num_samples, max_new_tokens, temperature, noise)
+        live = _prefill(policy, cache, prompts, num_samples, min(ROOM, max_new_tokens))
+        if isinstance(cache, FixedCache):
+            decode_in_graphs(drawing, live, cache, progress)
+        else:
+            _decode_eagerly(drawing, live, progress)
+    return _collect(policy, prompts, num_samples, drawing.token_ids.cpu(), drawing.logprobs.cpu())
 
 
-def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequence[Prompt], num_samples: int, room: int) -> _Live:
+def _decode_eagerly(drawing: Drawing, live: Live, progress: Callable[[int], None]) -> None:
+    for step in range(drawing.max_new_tokens):
+        tokens = drawing.draw(live, step)
+        progress(step + 1)
+        num_done = int(live.done.sum())
+        if num_done == len(tokens) or step + 1 == drawing.max_new_tokens:
+            return
+        if num_done * 4 >= len(tokens) or live.cache.is_full:
+            kept = (~live.done).nonzero()[:, 0]
+            live.keep(kept, min(ROOM, drawing.max_new_tokens - step))
+            tokens = tokens[kept]
+        live.hidden = live.advance(drawing.policy, tokens, step)
+
+
+def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequence[Prompt], num_samples: int, room: int) -> Live:
     # Padded on the right: causal attention needs no mask then, and the columns of padding are hidden while decoding.
     positions = [prompt_positions(policy, prompt) for prompt in prompts]
     nothing = [torch.empty(0, dtype=torch.int64)] * len(prompts)
@@ -185,7 +158,7 @@ def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequenc
     rows = torch.arange(len(prompts) * num_samples, device=policy.device)
     prompt_of = rows // num_samples
     cache.fan_out(prompt_of, lengths, room)
-    return _Live(cache, hidden[prompt_of, lengths[prompt_of] - 1], rows, starts[prompt_of], torch.zeros_like(rows, dtype=torch.bool))
+    return Live(cache, hidden[prompt_of, lengths[prompt_of] - 1], rows, starts[prompt_of], torch.zeros_like(rows, dtype=torch.bool))
 
 
 def _collect(policy: Policy, prompts: Sequence[Prompt], num_samples: int, token_ids: Tensor, logprobs: Tensor) -> list[Rollout]:

@@ -47,7 +47,7 @@ class SharedLayer(DynamicLayer):
         """The prompts are in; open a row for every response."""
         self.prompt = (self.keys.contiguous(), self.values.contiguous())
         _, num_heads, _, head_dim = self.keys.shape
-        self.buffers = tuple(tensor.new_empty(num_rows, num_heads, room, head_dim) for tensor in self.prompt)
+        self.buffers = tuple(tensor.new_zeros(num_rows, num_heads, room, head_dim) for tensor in self.prompt)
 
     def keep(self, kept: Tensor, prompts: Tensor | None, room: int) -> None:
         """Go on with these rows and, unless None, these prompts alone."""
@@ -57,7 +57,9 @@ class SharedLayer(DynamicLayer):
 
 
 class SharedCache(Cache):
-    """A cache of `SharedLayer`s, and who belongs to whom: see `keep`."""
+    """A cache of `SharedLayer`s, and who belongs to whom: see `keep`. `own_bias` (C,), where there is one, hides response columns."""
+
+    own_bias: Tensor | None = None
 
     def __init__(self) -> None:
         super().__init__(layer_class_to_replicate=SharedLayer)
@@ -150,9 +152,12 @@ def _attend(
     to_prompt = shared.by_prompt(queries) @ prompt_keys.transpose(-1, -2)
     if shared.bias is not None:
         to_prompt += shared.bias
+    to_own = queries @ key.transpose(-1, -2)
+    if shared.own_bias is not None:
+        to_own += shared.own_bias
     # The responses' scores go to the prompts' and not the other way round: they are fewer.
-    scores = torch.cat([to_prompt, shared.by_prompt(queries @ key.transpose(-1, -2))], dim=-1)
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    scores = torch.cat([to_prompt, shared.by_prompt(to_own)], dim=-1)
+    weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
     on_prompt, on_own = weights.split([to_prompt.shape[-1], key.shape[2]], dim=-1)
     read = shared.by_row(on_prompt @ prompt_values, repeats) + shared.by_row(on_own, repeats) @ value
     return read.reshape(num_rows, 1, num_heads, head_dim), None

@@ -8,6 +8,7 @@ Nothing here passes or fails.
 Printed are seconds of the phases (encode: pictures and text on the host; prefill: vision tower and prompts, once a question; decode;
 reward; reference; update) and of the whole step, sampled tokens a second, peak memory on the device, and below each the floor, whose
 formula is in `step_floor.py`. A GPU that is not known there needs `--peak TERAFLOPS TERABYTES`, bf16 operations and bytes a second.
+Ours decodes once kernel by kernel and once in CUDA graphs (`R1VL_DECODE`; on a CPU the same steps of fixed shape, not recorded).
 `--peer` measures TRL's GRPOTrainer with its Hugging Face generation on the same work as well, in the same environment; TRL's phases are not
 told apart. `--shape tiny` goes the same way on a CPU in seconds.
 """
@@ -30,6 +31,7 @@ from tests.benchmarks.step_cases import SHAPES, Case
 from tests.benchmarks.step_time import run
 
 PHASES = ("encode", "prefill", "decode", "reward", "reference", "update")
+NAMES = {"ours": "ours", "graphs": "ours in graphs", "trl": "TRL"}
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
     if options.peak:
         os.environ["PEAK"] = " ".join(map(str, options.peak))
     cases = [case for shape in options.shape or ("2b", "7b") for case in SHAPES[shape]]
-    sides = ("ours", "trl") if options.peer else ("ours",)
+    sides = ("ours", "graphs", *(("trl",) if options.peer else ()))
     rows = []
     for case in cases:
         rows.append({"case": asdict(case), **{side: run(Path(sys.executable), side, case) for side in sides}})
@@ -63,9 +65,9 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         case = Case(**row["case"])
         for side in [name for name in row if name != "case"]:
-            lines.append(line(f"{case.name}, {side}", row[side], step_of(case, row[side])))
-            if row[side].get("floor"):
-                lines.append(line("its floor", None, row[side]["floor"]))
+            lines.append(line(f"{case.name}, {NAMES[side]}", row[side], step_of(case, row[side])))
+        if row["ours"]["floor"]:
+            lines.append(line("its floor", None, row["ours"]["floor"]))
     return lines
 
 

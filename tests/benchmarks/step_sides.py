@@ -1,4 +1,4 @@
-"""One side of `step_time.py` or `gpu_step.py`, in a process of its own: `python step_sides.py ours|trl CASE` prints one JSON object.
+"""One side of `step_time.py` or `gpu_step.py`, in a process of its own: `python step_sides.py ours|graphs|trl CASE` prints one JSON object.
 
 Both sides train the same seeded Qwen2-VL on the same pictures, questions, group size, lengths, temperature and beta, with the same
 reward, on the device there is. `PEAK` in the environment, "TERAFLOPS TERABYTES", is that of a device whose name `step_floor.py` does not
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,13 +53,13 @@ def reward_of(text: str) -> float:
     return (sum(map(ord, text)) % 97) / 97
 
 
-def ours(case: Case, meter: Meter) -> dict[str, Any]:
-    """Our side."""
+def ours(case: Case, meter: Meter, decoding: str = "eager") -> dict[str, Any]:
+    """Our side, which decodes in that way."""
     from r1vl_core.reasoning.rewards import Reward
     from r1vl_core.training.memory import token_budget
     from r1vl_core.training.stepgrpo import train
 
-    policy, settings, prefills = our_policy(case), our_settings(case), Prefills()
+    policy, settings, prefills = our_policy(case, decoding), our_settings(case), Prefills()
     prefills.watch(policy)
     asked = questions(case)
 
@@ -94,12 +95,14 @@ def ours(case: Case, meter: Meter) -> dict[str, Any]:
     }
 
 
-def our_policy(case: Case) -> Policy:
+def our_policy(case: Case, decoding: str = "eager") -> Policy:
     """The policy, or its equal the reference. Where lengths are fixed its end tokens are as impossible as placeholders."""
     tokenizer = load_tokenizer()
     policy = make_policy(make_model(tokenizer, case), tokenizer, pil_images(case), prompt="plain", max_pixels=case.side**2)
     ends = policy.end_token_ids if case.fixed_length else ()
-    return dataclasses.replace(policy, precision=case.precision, forbidden_token_ids=(*policy.forbidden_token_ids, *ends))
+    return dataclasses.replace(
+        policy, precision=case.precision, decoding=decoding, forbidden_token_ids=(*policy.forbidden_token_ids, *ends)
+    )
 
 
 def our_settings(case: Case) -> Any:
@@ -254,6 +257,6 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     side, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
     measured = Meter()
-    facts = {"ours": ours, "trl": trl}[side](case, measured)
+    facts = {"ours": ours, "graphs": partial(ours, decoding="graphs"), "trl": trl}[side](case, measured)
     where = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
     print(json.dumps({**facts, **measured.read(), "torch": torch.__version__, "threads": torch.get_num_threads(), "device": where}))

@@ -10,9 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from r1vl_core.policy.batch import pad_rows, prompt_positions
+from r1vl_core.policy.drawing import draw
 from r1vl_core.policy.logprobs import score_rows
-from r1vl_core.policy.model import Policy, Prompt
-from r1vl_core.policy.rollout import draw, generate
+from r1vl_core.policy.model import Policy, Prompt, load_policy
+from r1vl_core.policy.rollout import generate
 from tests.core.tiny_policies import ARCHITECTURES, favour, some_prompts, tiny_policy
 
 
@@ -78,6 +79,50 @@ def test_holding_a_prompt_once_draws_the_same_tokens_as_holding_it_in_every_row(
         torch.testing.assert_close(torch.tensor(mine.logprobs), torch.tensor(theirs.logprobs), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("temperature", [None, 1.1])
+def test_steps_of_fixed_shape_draw_the_same_tokens(architecture: str, temperature: float | None) -> None:
+    policy = tiny_policy(architecture)
+    if temperature is None:
+        first = plain_generate(policy, some_prompts(policy, 1)[0], 20)
+        policy = dataclasses.replace(policy, end_token_ids=(first[4],))
+    else:
+        favour(policy, policy.end_token_ids[0], by=2.0)
+    prompts, seeds = some_prompts(policy, 5), [(3, index) for index in range(5)]
+    sizes: list[int] = []
+    policy.model.lm_head.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    eager, fixed = (
+        generate(way, prompts, max_new_tokens=150, num_samples=4, temperature=temperature, seeds=seeds)
+        for way in (policy, dataclasses.replace(policy, decoding="graphs"))
+    )
+    assert sizes[-1] < 20, "rows should leave"
+    lengths = {len(rollout.token_ids) for rollout in eager}
+    assert len(lengths) > 1, "rows should leave at different times"
+    assert max(lengths) > 70, "columns should be added"
+    assert [rollout.token_ids for rollout in fixed] == [rollout.token_ids for rollout in eager]
+    assert [rollout.truncated for rollout in fixed] == [rollout.truncated for rollout in eager]
+    for mine, theirs in zip(fixed, eager, strict=True):
+        torch.testing.assert_close(torch.tensor(mine.logprobs), torch.tensor(theirs.logprobs), atol=1e-5, rtol=0)
+
+
+def test_steps_of_fixed_shape_are_watched_now_and_then_and_counted_all() -> None:
+    policy = dataclasses.replace(tiny_policy(), decoding="graphs")
+    favour(policy, 50, by=1e4)
+    for max_new_tokens in (1, 5, 64, 70):
+        told: list[int] = []
+        (rollout,) = generate(policy, some_prompts(policy, 1), max_new_tokens=max_new_tokens, progress=told.append)
+        assert rollout.token_ids == (50,) * max_new_tokens
+        assert told == [*range(1, max_new_tokens + 1)]
+
+
+def test_graphs_are_refused_where_a_prompt_cannot_be_shared_and_where_there_is_no_gpu() -> None:
+    policy = dataclasses.replace(tiny_policy(), decoding="graphs")
+    with pytest.raises(ValueError, match=r'decode "graphs" needs prompts that are held once for their rows, .* use "eager"'):
+        generate(policy, some_prompts(policy, 1), max_new_tokens=2, shared=False)
+    with pytest.raises(ValueError, match='decode "graphs" records CUDA graphs, and the device is cpu; use decode "eager"'):
+        load_policy("r1vl-tiny", prompt="plain", max_pixels=200704, decoding="graphs")
+
+
 def test_sampled_tokens_carry_the_log_probability_they_are_scored_with() -> None:
     policy = tiny_policy()
     prompts = some_prompts(policy, 2)
@@ -124,10 +169,10 @@ def test_the_picture_is_seen_once_a_question() -> None:
     assert sum(patches) == sum(len(prompt.pixel_values) for prompt in prompts)
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("decoding", "shared"), [("eager", True), ("eager", False), ("graphs", True)])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_in_bf16_weights_are_rounded_once_and_keys_when_they_are_stored(frozen: bool, shared: bool) -> None:
-    policy = dataclasses.replace(tiny_policy(), precision="bf16")
+def test_in_bf16_weights_are_rounded_once_and_keys_when_they_are_stored(frozen: bool, decoding: Any, shared: bool) -> None:
+    policy = dataclasses.replace(tiny_policy(), precision="bf16", decoding=decoding)
     favour(policy, 50, by=1e4)
     policy.model.requires_grad_(not frozen)
     made = []

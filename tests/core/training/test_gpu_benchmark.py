@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,17 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_step.py"
 def test_one_command_prints_every_phase_and_the_floor(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT, "--shape", "tiny", "--peak", "1", "0.1", "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    head, _, measured, least, *_ = (line.split(" | ") for line in done.stdout.splitlines())
+    head, _, measured, in_graphs, least, *_ = (line.split(" | ") for line in done.stdout.splitlines())
     assert head[2:-3] == list(PHASES)
-    assert len(measured) == len(least) == len(head)
+    assert len(measured) == len(in_graphs) == len(least) == len(head)
     (row,) = json.loads((tmp_path / "gpu_step.json").read_text())
-    assert row["ours"]["mean_tokens"] == row["case"]["max_new_tokens"], "no path should end early"
-    for phases, wall in zip(row["ours"]["phases"], row["ours"]["wall"], strict=True):
+    for side in ("ours", "graphs"):
+        check_side(row[side], row["case"]["max_new_tokens"])
+
+
+def check_side(facts: dict[str, Any], max_new_tokens: int) -> None:
+    assert facts["mean_tokens"] == max_new_tokens, "no path should end early"
+    for phases, wall in zip(facts["phases"], facts["wall"], strict=True):
         assert phases.keys() == set(PHASES)
         assert all(seconds > 0 for seconds in phases.values())
         assert sum(phases.values()) < wall

@@ -8,7 +8,7 @@ every wait of the host for the device, and every tensor sent there, is noted wit
 from __future__ import annotations
 
 import dataclasses
-import traceback
+import sys
 import types
 from collections import Counter
 from typing import Any
@@ -167,10 +167,13 @@ def _waits(func: Any, args: Any, out: Any) -> bool:
 
 
 def _line_of_ours() -> str:
-    frames = [frame for frame in traceback.extract_stack() if "/r1vl_core/" in frame.filename]
-    if not frames:
-        return "nowhere of ours"
-    return f"{frames[-1].filename.rpartition('/r1vl_core/')[2]}:{frames[-1].lineno} {frames[-1].name}"
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        _, found, file = frame.f_code.co_filename.rpartition("/r1vl_core/")
+        if found:
+            return f"{file}:{frame.f_lineno} {frame.f_code.co_name}"
+        frame = frame.f_back
+    return "nowhere of ours"
 
 
 def _empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: Any = None) -> Tensor:
