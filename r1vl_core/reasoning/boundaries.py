@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -25,6 +25,8 @@ _DENIALS = frozenset(("false", "wrong", "incorrect", "untrue", "mistaken", "impo
 # Words that may stand between a negation and what it denies: "cannot be 6", "is not even a right angle", "does not equal 6".
 _BETWEEN = frozenset(("a", "an", "the", "be", "been", "=", "exactly", "really", "quite", "even", "actually", "always", "longer", "any"))
 _MAX_BETWEEN = 3
+_OF_NUMBERS = NUMBER_WORDS | MULTIPLIERS.keys() | {"and"}
+_MARKS = frozenset(".,;:!?")
 _BRACE = re.compile(r"[{}]")
 _CLOSING = re.compile(r" ?\}")
 _OPENING = re.compile(r"(?:\\[A-Za-z]++ ?|[dtc]?frac)?\{ ?\Z")
@@ -38,6 +40,39 @@ def is_part_of_more(form: CompiledForm, view: View, first: int, last: int) -> bo
     if view.fills_group(first, last):
         return False
     return _bound_left(form, view, first) or _bound_right(form, view, last)
+
+
+def stands_alone(step: NormalText, first: int, last: int) -> bool:
+    """Whether tokens `first` … `last`, of one piece each like all of this one line, surely are no `is_part_of_more` of any form.
+
+    Most occurrences stand between plain words and punctuation marks: told by these, several times faster; False settles nothing.
+    """
+    pieces, parts = step.pieces, step.parts
+    if first:
+        before = pieces[first - 1]
+        if " " not in parts[2 * first] or not (before in _MARKS or (_is_word(before) and not _may_deny(pieces[max(0, first - 5) : first]))):
+            return False
+    if last + 1 == len(pieces):
+        return True
+    after = pieces[last + 1]
+    if after in _MARKS:  # "5.5" and "5:30" are one
+        return after in ",;!?" or last + 2 == len(pieces) or parts[2 * last + 4] != "" or not pieces[last + 2][0].isdecimal()
+    return " " in parts[2 * last + 2] and _is_word(after) and after != "per"
+
+
+def _is_word(piece: str) -> bool:
+    """A word that is no part of a number in words."""
+    return len(piece) > 1 and piece.isascii() and piece.isalpha() and piece not in _OF_NUMBERS
+
+
+def _may_deny(before: Sequence[str]) -> bool:
+    """Whether these pieces end in a negation, or in one and words that may stand between it and what it denies."""
+    for piece in reversed(before):
+        if piece in _NEGATIONS or piece == "that":
+            return True
+        if piece not in _BETWEEN:
+            return False
+    return False
 
 
 @dataclass(frozen=True, slots=True)

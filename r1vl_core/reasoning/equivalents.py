@@ -8,9 +8,11 @@ operations itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import permutations
+from operator import add, itemgetter, mul, sub
 
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.units import spelled_out
@@ -19,8 +21,11 @@ MAX_FORMS = 12
 """Forms of one key step, at most; the source comes first."""
 
 _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
+_RECKON: dict[str, Callable[[Fraction | int, Fraction | int], Fraction | int]] = {"+": add, "-": sub, "*": mul}
 _MAX_COMMUTED = 3  # operands; their 3! orders are all written out
 _MAX_DEPTH = 20
+_SIGNS = frozenset("+-*/^=")
+_DIGIT = re.compile("[0-9]")
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _MAX_DENOMINATOR = 1000
 _MAX_PLACES = 4
@@ -42,9 +47,30 @@ def spellings(equation: str, pieces: list[str]) -> tuple[str, ...]:
         at = pieces.index("=")
         left, right = pieces[:at], pieces[at + 1 :]
         if left and right:
-            forms += _spellings(left, right)
-            forms += [f"{' '.join(left)} = {value}" for value in value_forms(" ".join(right))[1:]]
+            forms += _spelled(pieces) if _is_plain(pieces) else _spellings(left, right)
+            if len(right) > 1 or not right[0].isdecimal():
+                forms += [f"{' '.join(left)} = {value}" for value in value_forms(" ".join(right))[1:]]
     return tuple(dict.fromkeys(forms))[:MAX_FORMS]
+
+
+def _is_plain(pieces: list[str]) -> bool:
+    """Operands with a sign between each two of them, and few."""
+    return len(pieces) in (5, 7, 9) and _SIGNS.issuperset(pieces[1::2]) and all(map(_is_operand, pieces[0::2]))
+
+
+def _spelled(pieces: list[str]) -> list[str]:
+    """`_spellings` of a plain equation: they depend on its signs, the operands only stand in them."""
+    pattern, operands = _pattern(tuple(pieces[1::2]))
+    return (pattern % operands(pieces[0::2])).split("\n") if pattern else []
+
+
+@lru_cache(maxsize=4096)
+def _pattern(signs: tuple[str, ...]) -> tuple[str, Callable[[list[str]], tuple[str, ...]]]:
+    """Every spelling of an equation with these signs, a line each, and what picks the operands in it."""
+    pieces = [piece for place, sign in enumerate((*signs, "")) for piece in (str(place), sign)][:-1]
+    at = pieces.index("=")
+    forms = "\n".join(_spellings(pieces[:at], pieces[at + 1 :]))
+    return _DIGIT.sub("%s", forms), itemgetter(*map(int, _DIGIT.findall(forms)))
 
 
 def statement_forms(name: str, value: str) -> tuple[str, ...]:
@@ -78,16 +104,16 @@ def _number_spellings(pieces: list[str], number: Fraction) -> Iterator[str]:
         yield f"{number.numerator}/{number.denominator}"
         yield f"\\frac{{{number.numerator}}}{{{number.denominator}}}"
     if len(pieces) == 3 and pieces[1] == "/":
-        tenths = number * 10**_MAX_PLACES
-        if tenths.denominator == 1 and number.denominator > 1:
-            yield f"{int(tenths) / 10**_MAX_PLACES:.{_MAX_PLACES}f}".rstrip("0")
+        tenths, left = divmod(number.numerator * 10**_MAX_PLACES, number.denominator)
+        if not left and number.denominator > 1:
+            yield f"{tenths / 10**_MAX_PLACES:.{_MAX_PLACES}f}".rstrip("0")
 
 
 def _spellings(left: list[str], right: list[str]) -> Iterator[str]:
     result, operation = (" ".join(right), left) if len(left) >= len(right) else (" ".join(left), right)
     operands, operator = operation[0::2], operation[1] if len(operation) > 2 else ""
-    plain = all(_is_operand(operand) for operand in operands) and set(operation[1::2]) == {operator} and len(operation) % 2 == 1
-    if not plain or operator not in _WORDS:
+    plain = operator in _WORDS and len(operation) % 2 == 1 and set(operation[1::2]) == {operator} and all(map(_is_operand, operands))
+    if not plain:
         yield f"{' '.join(right)} = {' '.join(left)}"
         yield from (f"{total} = {result}" for total in _commuted_terms(operation))
         return
@@ -149,6 +175,12 @@ def evaluate(pieces: list[str]) -> Fraction | None:
 def _value(pieces: list[str]) -> Fraction | int | None:
     if not pieces or len(pieces) > 60:
         return None
+    if len(pieces) == 1:
+        return _number(pieces[0])
+    if len(pieces) == 3 and pieces[1] in _RECKON:  # most are of two numbers
+        one, two = _number(pieces[0]), _number(pieces[2])
+        if one is not None and two is not None:
+            return _RECKON[pieces[1]](one, two)
     value, at = _sum(pieces, 0, 0)
     return value if at == len(pieces) else None
 
@@ -170,7 +202,10 @@ def _product(pieces: list[str], at: int, depth: int) -> tuple[Fraction | int | N
         factor, at = _operand(pieces, at + 1, depth)
         if factor is None or (divide and not factor):
             return None, at
-        total = Fraction(total) / factor if divide else total * factor
+        if not divide:
+            total *= factor
+        else:
+            total = Fraction(total, factor) if isinstance(total, int) and isinstance(factor, int) else Fraction(total) / factor
     return total, at
 
 
@@ -185,6 +220,11 @@ def _operand(pieces: list[str], at: int, depth: int) -> tuple[Fraction | int | N
         value, at = _sum(pieces, at + 1, depth + 1)
         closed = at < len(pieces) and pieces[at] == ")"
         return (value, at + 1) if closed else (None, at)
+    value = _number(piece)
+    return value, at + (value is not None)
+
+
+def _number(piece: str) -> Fraction | int | None:
     if not _PLAIN_NUMBER.fullmatch(piece):
-        return None, at
-    return Fraction(piece) if "." in piece else int(piece), at + 1
+        return None
+    return Fraction(piece) if "." in piece else int(piece)

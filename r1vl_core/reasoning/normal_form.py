@@ -27,8 +27,9 @@ _WORD = (
     rf"|{_LETTER}{_LETTER_OR_DIGIT}*+(?:_\{{[a-z0-9]{{1,9}}\}}|_[a-z0-9](?![a-z0-9])|_[0-9]{_LETTER_OR_DIGIT}++)*+(?:'{_LETTER}++)?+"
 )
 _OTHERS = r"\\log_(?:[0-9]|\{[0-9]{1,3}\})|\\[a-z]++|\\%|<=|>=|!=|==|=>|->|\+/-|[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]++"
-_FAST_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#{{}}])")
-_GROUP_TOKEN = re.compile(rf"({_WORD}|{_NUMBER}|{_OTHERS}|[^\s\\$\"_~`#])")
+# A blank begins no token: it is told so once, and not by every alternative.
+_TOKEN = rf"(?!\s)(?:{_WORD}|{_NUMBER}|{_OTHERS}|"
+_FAST_TOKEN, _GROUP_TOKEN = re.compile(rf"({_TOKEN}[^\s\\$\"_~`#{{}}]))"), re.compile(rf"({_TOKEN}[^\s\\$\"_~`#]))")
 
 _MARKUP = re.compile(
     r"\\(?:left|right|text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf|tt)|operatorname|boxed|fbox|mbox|emph|underline|displaystyle|quad|qquad"
@@ -47,11 +48,13 @@ _THIN_THOUSANDS = re.compile("(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9])
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![a-z]))")
 _EQUAL_TO = re.compile(r"(?:\bis\s++)?+\bequals?+\s++to\b")
 _MAY_EQUAL_TO = re.compile(r"equals?+\s++to")  # a pattern that looks behind at every place is many times slower
+_MAY_COLON = re.compile(r":(?:(?<=is:)|(?<=are:)|(?<=equals:)|(?<=[= *]:))")
 _COLON = re.compile(r"(?:(?<=\bis)|(?<=\bare)|(?<=\bequals)|(?<==))[ *]*+:(?![0-9=])")
 _BY = re.compile(r"\b(?:divided|multiplied)\s++by\b")
 _ROOT = re.compile(r"(?<!cube )(?<!th )\b(?:the\s++)?+(?:square\s++)?+root\s++(?:of\s++)?+(?=[0-9(])")
 _POWER = re.compile(r"(?:(?<=[0-9)])|(?<=\b[a-z]))\*\*(?=[\w(])|(?:(?<=[0-9)] )|(?<=\b[a-z] ))\*\*(?= [\w(])")
 # A star that begins or ends an emphasised word; behind a number, a bracket or a single letter it multiplies.
+_MAY_EMPHASIS = re.compile(rf"\*(?:(?={_LETTER}{{2}})|(?<={_LETTER}\*))")
 _EMPHASIS = re.compile(rf"(?<![^\s(])(?<![0-9)] )(?<!\b[a-z] )\*(?={_LETTER}{{2}})|(?<={_LETTER}{{2}})\*(?![\w(]| ?[0-9])")
 # A hyphen between words; between names of two letters ("AB-CD", "dx-dy") it is a minus.
 _HYPHEN = re.compile(
@@ -165,9 +168,9 @@ def _flatten(text: str) -> str:
         lower = _ALIGNMENT.sub(_blank, lower)
     if "**" in lower:
         lower = _POWER.sub("^ ", lower).replace("**", "  ")
-    if "*" in lower:
+    if "*" in lower and _MAY_EMPHASIS.search(lower):
         lower = _EMPHASIS.sub(" ", lower)
-    if ":" in lower:
+    if ":" in lower and _MAY_COLON.search(lower):
         lower = _COLON.sub(_blank, lower)
     if "x" in lower:
         lower = _X_BEFORE_NUMBER.sub(_times, lower)

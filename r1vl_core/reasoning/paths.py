@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 _GAP = r"[ \t\u00a0\u3000]*+"
 _COLON = r"[:\uff1a\u2236]"
@@ -53,6 +54,9 @@ _PUNCTUATION = " \t\r\n*_#.,:!?-=|~^`$()[]{}\"'"
 _SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
 
 
+_ORDER = {"description": 0, "rationale": 1, "lead_in": 2, "step": 3, "answer": 4}
+
+
 class Defect(StrEnum):
     """Why a path is not valid: each kind at most once, all of them and not only the first."""
 
@@ -78,8 +82,7 @@ class Defect(StrEnum):
     ANSWER_NOT_LAST = "answer_not_last"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """The text of one section, stripped, and where it stands: `path.text[start:end] == text`.
 
     `number` is a step's own number, 0 for every other section.
@@ -136,9 +139,10 @@ def render(description: str, rationale: str, steps: Sequence[str], answer: str) 
 
 def parse(text: str) -> ReasoningPath:
     """Find the sections of a response and name every defect. Never raises."""
-    found = tuple(_sections(text))
-    by_kind: dict[str, list[Section]] = {kind: [] for kind in ("description", "rationale", "lead_in", "step", "answer")}
-    for kind, section in found:
+    kinds: list[str] = []
+    by_kind: dict[str, list[Section]] = {"description": [], "rationale": [], "lead_in": [], "step": [], "answer": []}
+    for kind, section in _sections(text):
+        kinds.append(kind)
         by_kind[kind].append(section)
     return ReasoningPath(
         text=text,
@@ -146,7 +150,7 @@ def parse(text: str) -> ReasoningPath:
         rationale=by_kind["rationale"][0] if by_kind["rationale"] else None,
         steps=tuple(by_kind["step"]),
         answer=by_kind["answer"][-1] if by_kind["answer"] else None,
-        defects=_defects([kind for kind, _ in found], by_kind),
+        defects=_defects(kinds, by_kind),
     )
 
 
@@ -194,20 +198,20 @@ def says_rethought(text: str) -> bool:
 
 def _sections(text: str) -> Iterator[tuple[str, Section]]:
     """Every section as (kind, section), in the order written; text before the first header belongs to none."""
-    headers = tuple(_headers(text))
-    ends = [line for _, _, line, _ in headers[1:]] + [len(text)]
-    for (kind, number, _, start), end in zip(headers, ends, strict=False):
+    headers = list(_headers(text))
+    headers.append(("", 0, len(text), 0))
+    for (kind, number, _, start), (_, _, end, _) in pairwise(headers):
         body = text[start:end]
-        left = len(body) - len(body.lstrip())
+        start += len(body) - len(body.lstrip())
         body = body.strip()
-        yield kind, Section(text=body, start=start + left, end=start + left + len(body), number=number)
+        yield kind, Section(body, start, start + len(body), number)
 
 
 def _headers(text: str) -> Iterator[tuple[str, int, int, int]]:
     """(kind, step number, start of the header's line, end of the header) of every header."""
     position = text.find("###")
     while position >= 0:
-        line = _line_start(text, position)
+        line = position if position and text[position - 1] == "\n" else _line_start(text, position)
         header = None if line is None else _HEADER.match(text, position)
         if line is not None and header:
             kind = str(header.lastgroup)  # the names' groups come after "mark", so the last one matched is the name
@@ -237,16 +241,19 @@ def _defects(kinds: list[str], by_kind: dict[str, list[Section]]) -> tuple[Defec
     for kind, sections in by_kind.items():
         if not sections and kind != "lead_in":
             found.add(f"missing_{names[kind]}")
-        if kind != "lead_in" and any(is_blank(section.text) for section in sections):
+        if kind != "lead_in" and any(map(is_blank, [section.text for section in sections])):
             found.add(f"empty_{kind}")
         if kind != "step" and len(sections) > 1:
             found.add(f"repeated_{kind}")
     found |= _step_number_defects([step.number for step in by_kind["step"]])
-    found |= _order_defects(kinds)
+    if kinds != sorted(kinds, key=_ORDER.__getitem__):
+        found |= _order_defects(kinds)
     return tuple(defect for defect in Defect if defect.value in found) if found else ()
 
 
 def _step_number_defects(numbers: list[int]) -> set[str]:
+    if numbers == list(range(1, len(numbers) + 1)):
+        return set()
     distinct = set(numbers)
     defects = set()
     if len(distinct) < len(numbers):

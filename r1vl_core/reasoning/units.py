@@ -149,6 +149,7 @@ _POWERS_BELOW = ("1", "2", "3")
 _POWERS = {"2": 2, "3": 3}
 
 
+@lru_cache(maxsize=1024)
 def spelled_out(word: str) -> tuple[str, ...]:
     """The plural long names of a unit written short, or its short name where it is written long; nothing for other words.
 

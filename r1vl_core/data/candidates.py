@@ -1,0 +1,213 @@
+"""What the lines of a reference path say that may be a key step: equations, named quantities, short phrases, lone numbers.
+
+Everything here reads lines in normal form, where pieces stand between blanks; a clause is a part of a line between punctuation marks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
+from r1vl_core.reasoning.groups import is_grouped
+from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
+from r1vl_core.reasoning.units import UNITS
+
+_ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"
+_SIDE = rf"(?:[(] |- )*+{_ATOM}(?: [)])*+(?: [-+*/^] (?:[(] |- )*+{_ATOM}(?: [)])*+)*+"
+SIDES = re.compile(rf"(?<![^ ]){_SIDE}(?: = {_SIDE})*+(?![^ ])")
+"""Expressions of numbers and letters, joined by equals signs or alone."""
+_RIGHT_SIDE = re.compile(r" = (?:[(] |- )*+(?:[0-9\u03c0\u221a]|[a-z](?![a-z]))")
+_SIGNS = frozenset("+-*/^")
+_BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
+_FILLER = word_set(
+    "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
+    "there are means find see it its of"
+)
+_LINKS = word_set("and or are than of the in on at with by to")
+_MAX_NAME = 5
+_MAX_VALUE = 3
+_MAX_PHRASE_WORDS = 4
+_MAX_PHRASE = 40
+_SAYS_SOMETHING = re.compile(r"[=\d]")  # a clause without either has no candidate
+# Pieces that normal form leaves as they are, wherever they stand together; words that it would read anew are looked up beside.
+_SETTLED = re.compile(r"(?:[a-z]++|[0-9]++(?:\.[0-9]++)?+)(?:(?: ,)?+ (?:[a-z]++|[0-9]++(?:\.[0-9]++)?+))*+")
+_READ_ANEW = frozenset(PIECES) | word_set("x divided multiplied root")
+
+_WORDS_ALONE = re.compile(r"[A-Za-z ,'-]*+[.!?]?+")
+_IS = re.compile(r"is(?<![a-z']is)(?:n't)?+(?![a-z'])")
+# Behind it: nothing, or words that begin no side of an equation, perhaps more than a value has.
+_WORDS_BEHIND = re.compile(
+    r"(?=[,.!?]|\Z)| (?!(?:to|is|minus|plus|times|pi|sqrt|inf(?:inity)?)\b)[a-z]{2,}+(?!['-])"
+    rf"(?P<long>(?: [a-z]++){{{_MAX_VALUE}}}(?!'))?+"
+)
+_POWER = re.compile(r"squared|cubed", re.IGNORECASE)
+_LEANING = re.compile(r"squared|cubed|divided|multiplied")  # in normal form digits, or one piece with the next word
+
+
+class Candidate(NamedTuple):
+    """Something said in a line: `rank` 0 for an equation, 1 for a named quantity, 2 for a phrase, 3 for a name or a quantity with its
+    unit, 4 for a bare number. `place` is where it begins in the line. `first` is its first form, `spell` gives all of them: few
+    candidates are kept. `needle` is the first form in normal form between blanks where that is known to stand at `place`, else empty.
+
+    >>> find("so 6 / 3 = 2")[0][0].first
+    '6 / 3 = 2'
+    """
+
+    rank: int
+    place: int
+    first: str
+    needle: str
+    spell: Callable[[], tuple[str, ...]]
+
+
+def has_group(text: str) -> bool:
+    """Whether a LaTeX group may be open in a text: it reaches over the end of a sentence."""
+    return is_grouped(text.lower() if text.isascii() else text.translate(SIGNS).lower())
+
+
+def says_power(text: str) -> bool:
+    """Whether a text is one sentence that may hold a number in nothing but words, "x squared": it counts where it is all that is said."""
+    return ". " not in text and _POWER.search(text) is not None
+
+
+def telling(line: str) -> str:
+    """A line, in which no LaTeX group is open, without its sentences of nothing but words: they hold no candidate, and what stands in other
+    sentences says the same without them. Most of a reference path are such, and most of the time goes into normal forms.
+
+    >>> telling("Now we add them. 5 + 7 = 12. So it is clear that both sides agree.")
+    '5 + 7 = 12.'
+    """
+    sentences = line.split(". ")
+    kept = [sentence for sentence in sentences if not _is_prose(sentence)]
+    if len(kept) == len(sentences):
+        return line
+    return ". ".join(kept) + ("." if kept and kept[-1] is not sentences[-1] else "")
+
+
+def _is_prose(sentence: str) -> bool:
+    """Words alone, and none of them names a thing that is something in a few words."""
+    if not _WORDS_ALONE.fullmatch(sentence):
+        return False
+    lower = sentence.lower()
+    if "equal" in lower or "aren't" in lower:
+        return False
+    verb = _IS.search(lower)
+    if verb is None:
+        return True
+    while verb is not None:
+        if _names(lower, verb):
+            return False
+        verb = _IS.search(lower, verb.end())
+    return not _LEANING.search(lower)
+
+
+def _names(lower: str, verb: re.Match[str]) -> bool:
+    """Whether a name and a value may stand around an "is"."""
+    behind = _WORDS_BEHIND.match(lower, verb.end())
+    if behind is None:
+        return True
+    if behind["long"] or not behind[0]:
+        return False
+    before = lower[: verb.start()].rpartition(",")[2]
+    words = before.split()
+    while words and words[0] in _FILLER:
+        words.pop(0)
+    return "-" in before or "'" in before or len(words) <= _MAX_NAME
+
+
+def find(line: str) -> tuple[list[Candidate], list[tuple[int, str]]]:
+    """The equations of a line in normal form, and its other clauses that say something, each behind its place."""
+    found, others = [], []
+    for start, end in _clauses(line):
+        if _SAYS_SOMETHING.search(line, start, end):
+            # "it is because": three clauses with an "is" in four are no equations
+            equations = list(_equations(line, start, end)) if _RIGHT_SIDE.search(line, start, end) else []
+            if equations:
+                found += equations
+            else:
+                others.append((start, line[start:end]))
+    return found, others
+
+
+def _clauses(line: str) -> Iterator[tuple[int, int]]:
+    """The parts of a line between punctuation marks; a comma between numbers ("3, 7 and 2") and a colon behind a verb part nothing."""
+    start = 0
+    for mark in _BREAK.finditer(line):
+        at = mark.start()
+        sign = line[at]
+        if sign == "," and line[at + 2 : at + 3].isdecimal() and _last(line, start, at)[:1].isdecimal():
+            continue
+        if sign == ":" and _last(line, start, at) in ("are", "="):
+            continue
+        if start < at:
+            yield start, at - 1
+        start = at + 2
+    if start < len(line):
+        yield start, len(line)
+
+
+def _last(line: str, start: int, at: int) -> str:
+    """The piece before a mark at `at`, "" where that begins its clause."""
+    return line[start : at - 1].rpartition(" ")[2] if at > start else ""
+
+
+def _equations(line: str, start: int, end: int) -> Iterator[Candidate]:
+    """Every a = b in a clause; a chain a = b = c gives two."""
+    for run in SIDES.finditer(line, start, end):
+        place = run.start()
+        if " = " not in run[0]:
+            continue
+        for left, right in pairwise(run[0].split(" = ")):
+            equation = f"{left} = {right}"
+            pieces = equation.split(" ")
+            says_something = left != right and (not _SIGNS.isdisjoint(pieces) or any(map(str.isalpha, pieces)))
+            if says_something and pieces.count("(") == pieces.count(")") and holds(pieces) is not False:
+                yield Candidate(0, place, equation, f" {equation} ", partial(spellings, equation, pieces))
+            place += len(left) + 3
+
+
+def statements(text: str, place: int) -> Iterator[Candidate]:
+    """What a clause without an equation says: "NAME is VALUE", a short phrase with a number, or at least its quantities."""
+    clause = text.split(" ")
+    while clause and clause[0] in _FILLER:
+        place += len(clause[0]) + 1
+        clause = clause[1:]
+    numbers = [index for index, piece in enumerate(clause) if piece[0].isdecimal()]
+    if len(clause) == 2 and clause[0].isalpha() and numbers == [1]:
+        return  # "row 2" names a place and says nothing
+    num_equal = clause.count("=")
+    if num_equal == 1 and clause[0] != "=" and clause[-1] != "=":
+        at = clause.index("=")
+        name, value = " ".join(clause[:at]), " ".join(clause[at + 1 :])
+        if name == value or (not any(map(str.isalpha, clause)) and is_true(" ".join(clause)) is False):
+            return
+        if at <= _MAX_NAME and len(clause) - at <= _MAX_VALUE + 1 and "not" not in clause:
+            said, needle = f"{name} is {value}", f" {name} = {value} " if _is_settled(name) and _is_settled(value) else ""
+            is_quantity = value[0].isdecimal()
+            spell = partial(statement_forms, name, value) if is_quantity else partial(tuple[str], (said,))
+            yield Candidate(1 if is_quantity else 3, place, said, needle, spell)
+            return
+    num_words = sum(piece.isalpha() and piece not in _LINKS for piece in clause) if numbers else 0
+    if numbers and num_words <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and not num_equal:
+        phrase = " ".join(clause)
+        yield Candidate(2, place, phrase, f" {phrase} " if _is_settled(phrase) else "", partial(tuple[str], (phrase,)))
+        return
+    yield from _quantities(clause, numbers, place)
+
+
+def _quantities(clause: list[str], numbers: list[int], place: int) -> Iterator[Candidate]:
+    """Every number of a clause, with its unit where it has one."""
+    for index in numbers:
+        unit = clause[index + 1] if index + 1 < len(clause) and len(clause[index + 1]) > 1 and clause[index + 1] in UNITS else ""
+        value = f"{clause[index]} {unit}".strip()
+        here = place + sum(map(len, clause[:index])) + index
+        yield Candidate(3 if unit else 4, here, value, f" {value} " if _is_settled(value) else "", partial(value_forms, value))
+
+
+def _is_settled(pieces: str) -> bool:
+    """Whether normal form leaves these pieces of a normal form as they are."""
+    return bool(_SETTLED.fullmatch(pieces)) and _READ_ANEW.isdisjoint(pieces.split(" "))
