@@ -34,7 +34,7 @@ def exit_status(app: typer.Typer) -> int:
         return _said(error, 2)
     except OSError as error:
         return _said(_of_the_system(error), 1)
-    except (DidNotStart, TeacherStopped, Unreachable) as error:
+    except (DidNotStart, TeacherStopped, Unreachable, FloatingPointError) as error:
         return _said(error, 1)
     except KeyboardInterrupt:
         return _said("interrupted", INTERRUPTED)

@@ -6,6 +6,7 @@ Every type here is a frozen value. The DuckDB tables of `r1vl_core.data` hold th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SCHEMA_VERSION = 1
 """Raised when a column of a stored table changes its name or meaning; checked when a database is opened."""
@@ -25,8 +26,7 @@ def asked(question: str, choices: tuple[tuple[str, str], ...]) -> str:
     return "\n".join([question, "Choices:", *(f"{letter}: {text}" for letter, text in choices)])
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """One record as a reader found it, before any check.
 
     `raw` is the record's own text (JSON), kept so that a rejected record can be looked at as it was.

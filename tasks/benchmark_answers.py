@@ -27,6 +27,9 @@ QUESTIONS = "questions.jsonl"
 TOKENS_AT_ONCE = {"cpu": 16_384, "cuda": 262_144}
 """Prompts and responses of a batch together; on a GPU it is halved where that is too much."""
 
+PICTURE_BYTES_AT_ONCE = {"cpu": 2**27, "cuda": 2**28}
+"""Pictures held and looked at together, as the model takes them: on a CPU many large ones at once are no faster than a few."""
+
 _LOOK_S = 0.2
 
 
@@ -103,8 +106,9 @@ def compute(work: Work) -> None:
         return opened(by_key[question.key], question.pictures, work.preset.curate.max_image_pixels)
 
     decoding, budget = Decoding(**work.order["decoding"]), work.runtime.token_budget or TOKENS_AT_ONCE[work.device]
+    window = PICTURE_BYTES_AT_ONCE[work.device]
     with AnswerFile(work.work_dir, process) as file:
-        for batch in answer(policy, asked(), decoding, decode=decode, token_budget=budget):
+        for batch in answer(policy, asked(), decoding, decode=decode, token_budget=budget, window_bytes=window):
             file.append(_rows(by_key[one.key], one) for one in batch)
             num_done += len(batch)
             rate = num_processes * num_done / (time.monotonic() - started)

@@ -28,6 +28,9 @@ GRACE_S = 12.0
 MISTAKE = "error: "
 """Begins the one line in which the child says what the user got wrong."""
 
+FAILURE = "failed: "
+"""Begins the one line in which the child says what went wrong otherwise, where people can cure it."""
+
 WARNING = "warning: "
 """Begins a log line that whoever follows a run must hear, however much else is said."""
 
@@ -52,7 +55,7 @@ _TORCHRUNS_SUMMARY = re.compile(r"^=+\n.* FAILED\n-+\n(?:.*\n)*?=+\n", re.MULTIL
 
 
 class StageFailed(RuntimeError):
-    """A stage's child process failed; the message holds its exit status and its last lines."""
+    """A stage's child process failed; the message is what it said of that, or its exit status and its last lines."""
 
 
 class StageStopped(RuntimeError):
@@ -65,6 +68,7 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     path.write_text(json.dumps(order, indent=1), encoding="utf-8")
     tail: deque[str] = deque(maxlen=_KEPT_LINES)
     mistakes: list[str] = []
+    failures: list[str] = []
 
     def on_line(line: str) -> None:
         report = read_report(line)
@@ -73,6 +77,8 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
             return
         if line.startswith(MISTAKE):
             mistakes.append(line.removeprefix(MISTAKE))
+        if line.startswith(FAILURE):
+            failures.append(line.removeprefix(FAILURE))
         tail.append(line)
         job.log(line)
 
@@ -88,6 +94,8 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     rank = killed_rank(said)
     if rank is not None or _ACCELERATE_SAW_A_KILL in said or status == _KILLED:
         raise StageFailed(_killed(job.recipe.stage, rank))
+    if failures:
+        raise StageFailed(f"{job.recipe.stage}: {failures[0]}")
     last = "\n".join(words_of_the_trainer(said).splitlines()[-_TAIL_LINES:])
     raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n{last}")
 

@@ -1,7 +1,8 @@
 """The child process of a stage that needs the policy: `python -m tasks.trainer ORDER.json`, under accelerate or torchrun.
 
 The order says which stage, with which settings, from which files and into which folder. SIGTERM finishes the current step, saves a
-checkpoint and exits with 143. Exit status 2 with a line "error: …" is something the user got wrong.
+checkpoint and exits with 143. Exit status 2 with a line "error: …" is something the user got wrong, 1 with a line "failed: …" something
+else that people can cure (a full disk); anything else ends with its traceback.
 """
 
 from __future__ import annotations
@@ -29,13 +30,17 @@ from r1vl_core.policy.recompute import recompute_activations
 from r1vl_core.policy.sharding import shard
 from r1vl_core.records import Question, asked
 from r1vl_core.training.export import export
+from r1vl_core.training.groups import RewardFailed
 from r1vl_core.training.memory import token_budget
 from r1vl_core.training.processes import any_process, leave
-from tasks.launch import MISTAKE, WARNING
+from tasks.launch import FAILURE, MISTAKE, WARNING
 from tasks.supervise import ASKED
 
 ORDERS: dict[str, str] = {name: f"tasks.{name}" for name in ("warmup", "difficulty", "stepgrpo", "evaluate", "benchmark_answers")}
 """Which module's `compute(Work)` carries out an order."""
+
+FAILURES = (OSError, FloatingPointError, torch.OutOfMemoryError, RewardFailed)
+"""What says itself what went wrong, in words for those who run a training."""
 
 
 class Work:
@@ -148,10 +153,32 @@ def main(arguments: list[str]) -> int:
         with _one_writer(work):
             _computation(order["stage"])(work)
     except ValueError as error:
-        # What any process found wrong must be heard: one may be short of memory where the first is not.
-        print(f"{MISTAKE}{' '.join(str(error).split())}", file=sys.__stdout__, flush=True)
-        return 2
+        return _said(MISTAKE, str(error), 2)
+    except FAILURES as error:
+        return _said(FAILURE, in_words(error), 1)
     return ASKED if work.should_stop() else 0
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong and what to do about it.
+
+    >>> in_words(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")).partition(":")[0]
+    'out of memory for what is held all the time (weights, gradients, optimiser)'
+    """
+    if not isinstance(error, torch.OutOfMemoryError):
+        return str(error)
+    # what is computed at once has been halved down to a single path by then, or was not under way
+    return (
+        f"out of memory for what is held all the time (weights, gradients, optimiser): {str(error).partition(chr(10))[0]}; train adapters "
+        "(warmup.lora, stepgrpo.lora), shard over several GPUs (infra/accelerate/fsdp2.yaml) or free the device of other programs; "
+        "`r1vl plan --memory` says what it takes"
+    )
+
+
+def _said(kind: str, words: str, status: int) -> int:
+    # What any process found wrong must be heard: one may be short of memory where the first is not.
+    print(f"{kind}{' '.join(words.split())}", file=sys.__stdout__, flush=True)
+    return status
 
 
 def _computation(stage: str) -> Callable[[Work], None]:

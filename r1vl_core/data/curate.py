@@ -20,7 +20,8 @@ from r1vl_core.data.images import CheckedImage, ImageLimits, ImageProblem, Pictu
 from r1vl_core.data.near_duplicates import HeldOut, HeldOutSet, Seen
 from r1vl_core.data.perceptual import perceptual_hash
 from r1vl_core.data.shards import MapShards, Processes
-from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_record, judge_sources, reject
+from r1vl_core.data.sources import judge_sources
+from r1vl_core.data.text_checks import Candidate, Judged, TextChecks, judge_records, reject
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import normalise, split_wording
 from r1vl_core.records import BenchmarkRow, Question, RawRecord, Rejected
@@ -115,7 +116,7 @@ def judge(
 ) -> Iterator[Question | Rejected]:
     """As `curate`, of records that are there already: their texts are checked here."""
     iterator, text_checks = iter(records), checks.text_checks
-    batches = iter(lambda: [judge_record(record, text_checks) for record in islice(iterator, _BATCH_RECORDS)], [])
+    batches = iter(lambda: judge_records(islice(iterator, _BATCH_RECORDS), text_checks), [])
     with Processes(num_workers) as processes:
         yield from _settle(batches, checks, memory, map_shards or processes.map)
 

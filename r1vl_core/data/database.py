@@ -167,10 +167,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[Question | R
 
 
 def _insert_questions(connection: duckdb.DuckDBPyConnection, start: int, batch: Sequence[Question]) -> None:
-    rows = [
-        (start + i, q.id, q.source, q.image, q.image_sha256, q.text, [{"letter": a, "text": b} for a, b in q.choices], q.answer)
-        for i, q in enumerate(batch)
-    ]
+    rows = [(start + i, q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer) for i, q in enumerate(batch)]
     _insert(connection, "questions", rows)
     _insert(connection, "reasoning_paths", [(start + i, q.id, q.reference_path) for i, q in enumerate(batch) if q.reference_path])
     steps = [(start + i, q.id, number, list(forms)) for i, q in enumerate(batch) for number, forms in enumerate(q.key_steps)]

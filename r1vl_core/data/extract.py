@@ -13,8 +13,9 @@ from functools import partial
 from itertools import pairwise
 
 from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
+from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
-from r1vl_core.reasoning.normal_form import NormalText, is_grouped, normalise
+from r1vl_core.reasoning.normal_form import NormalText, normalise
 from r1vl_core.reasoning.paths import ReasoningPath, Section, parse
 from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS

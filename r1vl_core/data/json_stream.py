@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
+
+from r1vl_core.data.elements import Element
 
 CHUNK_CHARS = 1 << 21
 """Characters read at a time."""
@@ -33,19 +34,6 @@ class Reads(Protocol):
     """What is asked of a text file: at most so many characters, none at its end."""
 
     def read(self, num_chars: int, /) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One element of the file: its text, and either its decoded value or its problem.
-
-    >>> Element('{"id": 1}', {"id": 1}).problem is None
-    True
-    """
-
-    raw: str
-    value: Any = None
-    problem: str | None = None
 
 
 def read_array(file: TextIO) -> Iterator[Element]:
@@ -89,18 +77,19 @@ def read_elements(window: Window, *, from_start: bool, may_stop: Callable[[], bo
         yield Element(window.rest(), problem="text after the end of the array")
 
 
-def read_lines(file: TextIO) -> Iterator[Element]:
-    """One element a line; empty lines are skipped, a broken line is one element with a problem."""
+def read_lines(file: TextIO, decode: Callable[[str], Element]) -> Iterator[Element]:
+    """One element a line, decoded as `decode_line` does it; empty lines are skipped, a broken line is one element with a problem."""
     while line := file.readline(MAX_RECORD_CHARS):
         text = line.strip(" \t\r\n")
         if len(line) == MAX_RECORD_CHARS and not line.endswith("\n"):
             _skip_line(file)
             yield Element(_shortened(text), problem=f"a line of more than {MAX_RECORD_CHARS} characters")
         elif text:
-            yield _decode(text)
+            yield decode(text)
 
 
-def _decode(text: str) -> Element:
+def decode_line(text: str) -> Element:
+    """The element that a line holds."""
     try:
         value, end = _DECODER.raw_decode(text)
     except json.JSONDecodeError as error:

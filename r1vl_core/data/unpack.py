@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from r1vl_core.config import Source
+from r1vl_core.data.elements import Element
 from r1vl_core.data.interpretation import is_data_uri, is_unicode
-from r1vl_core.data.json_stream import Element
 from r1vl_core.data.readers import check_source, read_elements
 
 RECORDS, PICTURES = "records.jsonl", "images"

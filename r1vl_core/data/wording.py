@@ -47,27 +47,29 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+# Each begins with the end of the line before, which is found many times faster than `^`.
 # Templates repeat the section headers; what follows the last one is the question.
-_TEMPLATE_END = re.compile(r"^[ \t]*###[ \t]*The final answer is[^\n]*\n", re.IGNORECASE | re.MULTILINE)
-_TEMPLATE_SIGN = re.compile(r"^[ \t]*###[ \t]*Image Description", re.IGNORECASE | re.MULTILINE)
-_QUESTION = re.compile(r"^[ \t]*(?:Question:[ \t]*)+", re.MULTILINE)
-_INLINE_QUESTION = re.compile(r"(?<=[.:?!])[ \t]+Question:[ \t]*")
+_TEMPLATE_END = re.compile(r"\n[ \t]*###[ \t]*The final answer is[^\n]*(?=\n)", re.IGNORECASE)
+_TEMPLATE_SIGN = re.compile(r"\n[ \t]*###[ \t]*Image Description", re.IGNORECASE)
+_QUESTION = re.compile(r"\n([ \t]*(?:Question:[ \t]*)+)")
+_INLINE_QUESTION = re.compile(r"(?<=[.:?!])([ \t]+Question:[ \t]*)")
 # Context is part of what is asked, wherever it stands; other text before "Question:" is instruction.
-_CONTEXT = re.compile(r"^[ \t]*(?:Context|Passage):", re.MULTILINE)
+_CONTEXT = re.compile(r"\n[ \t]*(?:Context|Passage):")
 _CLOSING_INSTRUCTION = re.compile(
-    r"\n+[ \t]*(?:Please (?:select|answer|choose|provide)|Answer with|Select the correct|Choose the correct)[^\n]*\s*\Z", re.IGNORECASE
+    r"\n\n*[ \t]*(?:Please (?:select|answer|choose|provide)|Answer with|Select the correct|Choose the correct)[^\n]*\s*\Z", re.IGNORECASE
 )
 
 
 def _without_template(text: str) -> str:
+    text = "\n" + text
     if "###" in text and _TEMPLATE_SIGN.search(text):
         ends = list(_TEMPLATE_END.finditer(text))
         text = text[ends[-1].end() :] if ends else text
     question = (_QUESTION.search(text) or _INLINE_QUESTION.search(text)) if "Question:" in text else None
     if question is None:
         return text
-    context = _CONTEXT.search(text, 0, question.start())
-    before = text[context.start() : question.start()] if context else ""
+    context = _CONTEXT.search(text, 0, question.start(1))
+    before = text[context.start() : question.start(1)] if context else ""
     return before + text[question.end() :]
 
 

@@ -17,8 +17,8 @@ WINDOW = 512
 """Questions encoded and sorted by length at a time, at most."""
 
 WINDOW_BYTES = 2**28
-"""Bytes of encoded pictures held at a time: a window ends with the picture that passes them. Both bounds are fixed, so that the order of
-the responses is."""
+"""Bytes of pictures, as the model takes them, held at a time: a window ends with the picture that passes them. Both bounds are fixed before
+the first question, so that the order of the responses is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def answer(
     *,
     decode: Callable[[Asked], Sequence[Image.Image]],
     token_budget: int = 16_384,
+    window_bytes: int = WINDOW_BYTES,
     longest: str = "--max-new-tokens",
 ) -> Iterator[list[Answered]]:
     """Answer every question and yield the answers a batch at a time, the shortest prompts of a window first.
@@ -65,7 +66,7 @@ def answer(
     does not help. `decode` opens a question's pictures, and raises ValueError for one that is none.
     """
     room = make_room(token_budget, longest=longest)
-    for window in _windows(policy, questions, decode):
+    for window in _windows(policy, questions, decode, window_bytes):
         for batch in _within_budget(_by_length(window), decoding, token_budget):
             rollouts = generate_in_room(
                 room,
@@ -80,16 +81,19 @@ def answer(
             yield [_answered(policy, rollouts[at : at + size]) for at in range(0, len(rollouts), size)]
 
 
-def _windows(policy: Policy, questions: Iterable[Asked], decode: Callable[[Asked], Sequence[Image.Image]]) -> Iterator[list[Prompt]]:
+def _windows(
+    policy: Policy, questions: Iterable[Asked], decode: Callable[[Asked], Sequence[Image.Image]], window_bytes: int
+) -> Iterator[list[Prompt]]:
     window: list[Prompt] = []
-    seen: dict[tuple[bytes, ...], Pictures] = {}
+    seen: dict[bytes, Pictures] = {}  # by digest: files of large pictures would fill the memory with what is only compared
     num_bytes = 0
     for question in questions:
-        if question.pictures not in seen:
-            pictures = seen[question.pictures] = policy.look(decode(question))
+        digest = b"".join(hashlib.sha256(picture).digest() for picture in question.pictures)
+        if digest not in seen:
+            pictures = seen[digest] = policy.look(decode(question))
             num_bytes += pictures.pixel_values.nbytes
-        window.append(policy.encode_about(question.key, question.text, seen[question.pictures]))
-        if len(window) == WINDOW or num_bytes > WINDOW_BYTES:
+        window.append(policy.encode_about(question.key, question.text, seen[digest]))
+        if len(window) == WINDOW or num_bytes > window_bytes:
             yield window
             window, seen, num_bytes = [], {}, 0
     if window:

@@ -17,10 +17,14 @@ ROOM = 64
 
 
 def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """One token a row (B,) from softmax(logits (B, V)): the first whose cumulative probability exceeds the row's uniform."""
+    """One token a row (B,) from softmax(logits (B, V)): the first whose cumulative probability exceeds the row's uniform.
+
+    Where the logits are no numbers it is the last, so that nothing is looked up beyond the vocabulary before that is found out.
+    """
     cumulative = torch.softmax(logits, dim=-1).cumsum(-1)
     # Scaled by the total, which rounding leaves a little beside 1, a uniform can never pass the last token with any probability.
-    return torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
+    drawn = torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
+    return drawn.clamp_(max=logits.shape[-1] - 1)
 
 
 @dataclass(slots=True)

@@ -67,6 +67,7 @@ def generate(
     `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
     `progress` is told after every token how many each response that is under way has by now.
     A sharded policy is gathered for it: all processes call it equally often, be it without a prompt.
+    Raises FloatingPointError, naming a question, for a policy whose log-probabilities are not finite numbers.
     """
     if temperature is not None and len(seeds) != len(prompts):
         raise ValueError(f"sampling needs a seed for each of {len(prompts)} prompts, given {len(seeds)}")
@@ -162,6 +163,11 @@ def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequenc
 
 
 def _collect(policy: Policy, prompts: Sequence[Prompt], num_samples: int, token_ids: Tensor, logprobs: Tensor) -> list[Rollout]:
+    if len(broken := (~logprobs.isfinite()).any(-1).nonzero()):
+        raise FloatingPointError(
+            f"question {prompts[int(broken[0]) // num_samples].question_id}: the policy's log-probabilities are not finite numbers; its "
+            "weights are none, or its forward overflows: begin with another checkpoint, or use R1VL_PRECISION=fp32"
+        )
     ended = torch.isin(token_ids, torch.tensor(policy.end_token_ids))
     rollouts = []
     for row, (tokens, scores) in enumerate(zip(token_ids.tolist(), logprobs.tolist(), strict=True)):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from r1vl_core.reasoning.choices import Claim, read_claim
-from r1vl_core.reasoning.cleaning import without_reason
+from r1vl_core.reasoning.cleaning import without_lead_in, without_reason
 from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
 from r1vl_core.reasoning.magnitude import is_too_large
@@ -28,6 +28,7 @@ MAX_ANSWER_LENGTH = 1000
 
 _MAX_COMPARISONS = 40
 _MAX_SENTENCES = 4
+_BESIDE = re.compile(r"[,;]\s++|\b(?:or|and)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n\s*+|(?<=[.!])\s++(?=[A-Z\\$*])")
 _LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
@@ -148,8 +149,8 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
         return verdict
     short = without_reason(response_answer)
     if short != response_answer:
-        return _judge_text(short, gold)
-    return _judge_sentences(response_answer, gold) or verdict
+        verdict = _judge_text(short, gold)
+    return verdict if verdict.verdict != "wrong" else _judge_sentences(short, gold) or verdict
 
 
 def _judge_sentences(text: str, gold: Gold) -> Verdict | None:
@@ -169,9 +170,19 @@ def _judge_text(text: str, gold: Gold) -> Verdict:
     answer = read_expression(text)
     if not answer.text or is_blank(answer.text):
         return Verdict("absent", "empty")
-    if gold.written and _as_written(text) in gold.written:
-        return Verdict("correct" if (gold.written[_as_written(text)],) == gold.letters else "wrong", "choice_text")
+    letter = _letter_of_written(text, gold)
+    if letter:
+        return Verdict("correct" if (letter,) == gold.letters else "wrong", "choice_text")
     return _judge_choice(answer, gold) if gold.letters else _judge_value(answer, gold.expression)
+
+
+def _letter_of_written(text: str, gold: Gold) -> str:
+    """The choice whose text an answer is to the letter, behind "The answer is" too; "" for none."""
+    if not gold.written:
+        return ""
+    letter = gold.written.get(_as_written(text), "")
+    behind = text if letter else without_lead_in(text)
+    return letter if behind is text else gold.written.get(_as_written(behind), "")
 
 
 def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
@@ -184,6 +195,9 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
         if len(by_text) > 1 and not word_for_word:
             return Verdict("wrong", "several_choices")
         return Verdict("correct" if gold.letters[0] in by_text else "wrong", "choice_text")
+    beside = not claim.rest or claim.rest.lower().startswith(("or ", "and "))
+    if claim.letters and beside and _names_another(answer.text, claim.letters[0], gold):
+        return Verdict("wrong", "several_choices")
     if claim.letters:
         return _judge_claim(claim, gold)
     text = next((text for letter, text in gold.choices if letter == gold.letters[0]), None)
@@ -192,6 +206,12 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     if not gold.choices and answer.joined == gold.expression.joined:
         return Verdict("correct", "exact")
     return Verdict("wrong", "no_choice")
+
+
+def _names_another(text: str, letter: str, gold: Gold) -> bool:
+    """Does an answer name a letter and, beside it, the text of another choice: "C or 25 cm"?"""
+    beside = [_choices_with_text(read_expression(part), gold) for part in _BESIDE.split(text, maxsplit=_MAX_SENTENCES)[:_MAX_SENTENCES]]
+    return len(beside) > 1 and any(letters and letter not in letters for letters in beside)
 
 
 def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
@@ -206,7 +226,7 @@ def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
 def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
     """An answer that names letters; a label with its own text may hold other letters in that text."""
     letters = claim.letters
-    rest = read_expression(claim.rest) if claim.rest else None
+    rest = read_expression(without_reason(claim.rest)) if claim.rest else None
     if rest is not None and rest.text:
         by_text = _choices_with_text(rest, gold)
         if letters and letters[0] in by_text:

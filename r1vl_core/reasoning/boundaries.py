@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from r1vl_core.reasoning.normal_form import NormalText
@@ -27,12 +28,15 @@ _MAX_BETWEEN = 3
 _BRACE = re.compile(r"[{}]")
 _CLOSING = re.compile(r" ?\}")
 _OPENING = re.compile(r"(?:\\[A-Za-z]++ ?|[dtc]?frac)?\{ ?\Z")
+_GROUP_MARKS = re.compile(r"(?:\\?[dtc]?frac)?[{(]*+|[})]++")
 _MAX_GROUPS = 4
 _MAX_COMMAND = 20
 
 
 def is_part_of_more(form: CompiledForm, view: View, first: int, last: int) -> bool:
     """Is the occurrence of a form at tokens `first` … `last` a part of something that says something else, or denied?"""
+    if view.fills_group(first, last):
+        return False
     return _bound_left(form, view, first) or _bound_right(form, view, last)
 
 
@@ -99,9 +103,20 @@ class View:
         return len(pieces) > 2 and pieces[1] == "/" and pieces[2].isdecimal()
 
     def glued(self, left: int, right: int) -> bool:
-        """No blank between two tokens; markup that stands for nothing, such as the `\\frac{` in "-\\frac{8}{2}", does not part them."""
+        """Nothing between two tokens but what a fraction or a group begins or ends with, as in "-\\frac{8}{2}" and "\\frac{8}{2}x"."""
         between = self.step.text[self.end(left) : self.start(right)]
-        return not between or not any(map(str.isspace, between))
+        return not between or _GROUP_MARKS.fullmatch(between) is not None
+
+    def fills_group(self, first: int, last: int) -> bool:
+        """Are these tokens all that stands in a group of several ("3 * 4" in "\\frac{3 * 4}{2}")?"""
+        parts = self.step.parts
+        if not 0 < first < last < len(self.step.pieces) - 1:
+            return False
+        if (parts[2 * first - 1], parts[2 * last + 3]) not in (("{", "}"), ("(", ")")):
+            return False
+        inside = parts[2 * first + 1 : 2 * last + 2 : 2]
+        depths = accumulate((token in "({") - (token in ")}") for token in inside)
+        return min(depths) >= 0  # the group that opens in front is the one that closes behind
 
     def touches(self, token: int, way: int) -> bool:
         """No blank between a token and what stands on its right (way 1) or left (way -1)."""
@@ -129,6 +144,10 @@ def whole_groups(text: str, start: int, end: int) -> tuple[int, int]:
     for _ in range(min(opened, _MAX_GROUPS)):
         closing = _CLOSING.match(text, end)
         end = closing.end() if closing else end
+    if text.count(")", start, end) > text.count("(", start, end) and text[start - 1 : start] == "(":
+        start -= 1
+    if text.count("(", start, end) > text.count(")", start, end) and text[end : end + 1] == ")":
+        end += 1
     for _ in range(min(unopened, _MAX_GROUPS)):
         opening = _OPENING.search(text, max(0, start - _MAX_COMMAND), start)
         start = opening.start() if opening else start
@@ -204,7 +223,7 @@ def _bound_right(form: CompiledForm, view: View, last: int) -> bool:
         return True  # "14 m/s" is no "14 m"
     if piece in BINARY:
         return form.compound and view.is_operand(beyond, 1)
-    glued = view.end(last) == view.start(after)
+    glued = view.glued(last, after)
     if form.last[0].isdecimal():
         if piece[0].isdecimal() and view.is_fraction(after):
             return True  # "6 1/2" is one number

@@ -13,7 +13,7 @@ _LEAD_IN = re.compile(
     r"(?:answer|option|choice|result|solution)s?+\s*+(?:(?:is|are|was|would\s+be|must\s+be|should\s+be)\b\s*+:?+|:|=)\s*+"
     r"|(?:the\s++)?+(?:correct\s++)?+(?:option|choice|answer)\s++(?=[(\[]?[a-z](?![^\W_]))"
     r"|(?:so|thus|hence|therefore)\b,?\s*+(?:it\s++is\b\s*+)?+|(?:it|there|this|that|they|these|those)\s++(?:is|are|was|were)\b\s*+"
-    r"|it's\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
+    r"|(?:it|this|that)\s++(?:would|must|should|will)\s++be\b\s*+|(?:it|that)'s\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
     r"|(?:we|i|you)\s++(?:get|have|find|obtain|got|found|see|count)\b\s*+|(?:a\s++)?+total\s++of\b\s*+|exactly\b\s*+",
     re.IGNORECASE,
 )
@@ -127,6 +127,12 @@ def _ordinal(number: re.Match[str]) -> str:
 def _unit_name(symbol: re.Match[str]) -> str:
     found = symbol[1] or symbol[2]
     return f" {_PREFIXES[found[:-1]]}{_SYMBOLS[found[-1]]}"
+
+
+def without_lead_in(text: str) -> str:
+    """An answer behind its first "The answer is" or the like; the text itself where it has none."""
+    lead_in = _LEAD_IN.match(text.lstrip())
+    return text.lstrip()[lead_in.end() :] if lead_in else text
 
 
 def without_reason(text: str) -> str:

@@ -72,7 +72,7 @@ def same_items(answer: Expression, gold: Expression, same: Same) -> bool | None:
     if named:  # "y = 3, x = 2": the names say which is which
         return _all(same(*pair) for pair in zip(named, _by_name(gold.items) or gold.items, strict=True))
     joined = bool({"&", "|"} & {answer.brackets, gold.brackets})
-    free = "{}" in shapes or "|" in (answer.brackets, gold.brackets) or joined
+    free = "{}" in shapes or "|" in (answer.brackets, gold.brackets) or joined or _of_one_unknown(gold)
     if not free:
         return _all(same(*pair) for pair in zip(answer.items, gold.items, strict=True))
     return _same_set(answer, gold, same)
@@ -110,6 +110,12 @@ def _same_interval(answer: Expression, gold: Expression) -> bool | None:
 def _is_union(expression: Expression) -> bool:
     """ "(-\u221e, -1) \u222a (3, \u221e)", or the same as "x < -1 or x > 3"."""
     return expression.brackets == "\u222a" or (expression.brackets == "|" and all(as_interval(item.pieces) for item in expression.items))
+
+
+def _of_one_unknown(expression: Expression) -> bool:
+    """ "x = 1, x = 2": the values of one symbol, in no order."""
+    names = {item.quantity.name if item.quantity else "" for item in expression.items}
+    return len(names) == 1 and all(map(_is_symbol, names))
 
 
 def _solutions(answer: Expression) -> bool:

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from r1vl_core.reasoning.groups import Groups, is_grouped
 from r1vl_core.reasoning.spellings import INDICES, PIECES, RAISED, SIGNS, VULGAR
-from r1vl_core.reasoning.units import UNITS
 
 _NOT_LETTERS = "".join((*RAISED, *VULGAR, "\u03c0"))  # "\u03c0r" is a product like "\\pi r"
 _LETTER = rf"[^\W\d_{_NOT_LETTERS}]"
@@ -37,7 +37,8 @@ _MARKUP = re.compile(
 )
 _TAG = re.compile(r"</?(?:b|i|u|p|em|br|strong|span|div|code|answer) ?/?>")
 _ALIGNMENT = re.compile(r"(?<!&)&++(?= ?[=<>\\])|(?<=[=<>])&|(?<=[=<>] )&")
-_TIMES_X = re.compile(r"x(?= ?[0-9])(?:(?<=[0-9]x)|(?<=[0-9] x))")
+_X_BEFORE_NUMBER = re.compile(r"x(?=[ \t]*+[0-9])")
+_MAX_BLANKS = 8  # between a number and the "x" behind it
 _FORMULA = re.compile(  # a chemical formula in upright letters: "\\text{H}_2\\text{O}"
     r"\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}_(?:\{([0-9]{1,3}+)\}|([0-9]))(?:\\(?:text|mathrm)\s*+\{([a-z]{1,9}+)\}(?!_))?+"
 )
@@ -143,14 +144,9 @@ def normalise(text: str, *, products: bool = False) -> NormalText:
     text = _flatten(text)
     if is_grouped(text):
         parts = _GROUP_TOKEN.split(text)
-        return NormalText(text, parts, _Grouping(parts, products).pieces)
+        return NormalText(text, parts, Groups(parts, list(map(_CANON.__getitem__, parts[1::2])), products).pieces)
     parts = _FAST_TOKEN.split(text)
     return NormalText(text, parts, list(map(_CANON.__getitem__, parts[1::2])))
-
-
-def is_grouped(text: str) -> bool:
-    """Whether a text in small letters may hold a fraction, a root or a power in braces, which take what is behind them."""
-    return "frac" in text or "sqrt" in text or "^{" in text or "\u221a" in text
 
 
 def _flatten(text: str) -> str:
@@ -174,7 +170,7 @@ def _flatten(text: str) -> str:
     if ":" in lower:
         lower = _COLON.sub(_blank, lower)
     if "x" in lower:
-        lower = _TIMES_X.sub("*", lower)
+        lower = _X_BEFORE_NUMBER.sub(_times, lower)
     if not lower.isascii():
         lower = lower.translate(INDICES)  # only now: the "x" of "x\u2081x\u2082" does not multiply
     return _HYPHEN.sub(" ", _worded(lower)) if "-" in lower else _worded(lower)
@@ -186,6 +182,11 @@ def _worded(lower: str) -> str:
     if "divided" in lower or "multiplied" in lower:
         lower = _BY.sub(_operator, lower)
     return _ROOT.sub(_sign("\u221a"), lower) if "root" in lower else lower
+
+
+def _times(sign: re.Match[str]) -> str:
+    before = sign.string[max(0, sign.start() - _MAX_BLANKS - 1) : sign.start()].rstrip(" \t")
+    return "*" if before[-1:].isdecimal() else "x"
 
 
 def _blank(markup: re.Match[str]) -> str:
@@ -206,94 +207,3 @@ def _sign(sign: str) -> Callable[[re.Match[str]], str]:
 
 def _operator(words: re.Match[str]) -> str:
     return ("/" if words[0].startswith("d") else "*").ljust(len(words[0]))
-
-
-_BARE_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))  # the backslash is often lost on the way
-_FRACTIONS = frozenset(f"\\{name}" for name in _BARE_FRACTIONS)
-_ROOTS = frozenset(("\\sqrt", "sqrt", "\u221a"))
-
-
-class _Grouping:
-    """The pieces of tokens with LaTeX groups resolved: `\\frac{a}{b}` reads a / b, with brackets around a group of several tokens.
-
-    `role` is what the next group or single token is: "over" (a numerator), "under", "argument" (of a root or a power) or nothing.
-    """
-
-    def __init__(self, parts: Sequence[str], products: bool) -> None:
-        self.gaps, self.tokens, self.products = parts[0::2], parts[1::2], products
-        self.pieces = list(map(_CANON.__getitem__, self.tokens))
-        self.open: list[tuple[str, str, int]] = []  # (closing bracket, role of the group, index of its opening bracket)
-        self.role, self.pair = "", (-1, -1)  # the pair of brackets that closed last
-        self.raised: list[int] = []  # how many groups were open where a fraction without a group of its own became an argument
-        for index, token in enumerate(self.tokens):
-            if self.role and "\n" in self.gaps[index]:
-                self.role, self.raised = "", []  # a command broken off at the end of a line takes nothing from the next one
-            self._read(index, token)
-
-    def _read(self, index: int, token: str) -> None:
-        if token in "{(":
-            self.open.append(("}" if token == "{" else ")", self.role, index))
-            if token == "{":
-                self.pieces[index] = ""
-            self.role = ""
-        elif self.open and token == self.open[-1][0]:
-            self._close(index)
-        elif token == "}":
-            self.pieces[index] = self.role = ""
-        elif token in _FRACTIONS or (token in _BARE_FRACTIONS and self.tokens[index + 1 : index + 2] == ["{"]):
-            self.pieces[index] = "(" if self.role == "argument" else ""
-            self.raised += [len(self.open)] if self.role == "argument" else []
-            self.role = "over"
-        elif token == "^" or token in _ROOTS:
-            self.role = "argument"
-        elif self.role == "argument" and (token in "[]" or (index and self.tokens[index - 1] == "[")):
-            pass  # the index of a root, as in \\sqrt[3]{x + 1}
-        elif self.role == "over":
-            self._short_fraction(index, token)
-        elif self.role == "under":
-            self._end_fraction(index)
-        else:
-            self.role = ""
-
-    def _short_fraction(self, index: int, token: str) -> None:
-        """A fraction without braces: `\\frac12`, `\\frac ab`, `\\frac\\pi2`."""
-        if len(token) > 1 and token.isalnum():
-            self.pieces[index] = f"{token[0]} / {token[1]}" + f" * {token[2:]}" * (len(token) > 2)
-            self._end_fraction(index)
-        else:
-            self.pieces[index], self.role = f"{self.pieces[index]} /".lstrip(), "under"
-
-    def _close(self, index: int) -> None:
-        bracket, role, start = self.open.pop()
-        if bracket == ")" and role == "":
-            self.role, self.pair = "", (start, index)
-            return  # an ordinary pair of brackets
-        inside = " ".join(self.pieces[start + 1 : index]).split() if index - start <= 3 else ["", "", ""]
-        signed = len(inside) == 2 and inside[0] in ("-", "+")
-        bracketed = self.pair == (start + 1, index - 1)
-        several = len(inside) > 1 and not bracketed and not (signed and not (role == "over" and self._follows_operand(start)))
-        self.pieces[start] = "(" if several and role else ""
-        self.pieces[index] = " ".join(filter(None, (")" if several and role else "", "/" if role == "over" else "")))
-        self.role = "under" if role == "over" else ""
-        if role == "under":
-            self._end_fraction(index)
-
-    def _follows_operand(self, index: int) -> bool:
-        before = next(self._before(index), "")
-        return before[-1:].isalnum() or before[-1:] == ")"
-
-    def _before(self, index: int) -> Iterator[str]:
-        return (piece for piece in (self.pieces[at] for at in range(index - 1, max(index - 4, -1), -1)) if piece)
-
-    def _end_fraction(self, index: int) -> None:
-        self.role = ""
-        if self.raised and self.raised[-1] == len(self.open):
-            self.raised.pop()
-            self.pieces[index] = f"{self.pieces[index]} )".lstrip()
-        if self.products and index + 1 < len(self.tokens) and _is_factor(self.tokens[index + 1]):
-            self.pieces[index] = f"{self.pieces[index]} *".lstrip()
-
-
-def _is_factor(token: str) -> bool:
-    """Does this token, right behind a fraction, multiply it? A single letter that is a unit's does not."""
-    return token in _ROOTS or token in ("(", "\\pi", "pi", "\u03c0") or (len(token) == 1 and token.isalpha() and token not in UNITS)

@@ -46,6 +46,9 @@ _EMPTY_MARKUP = re.compile(
 )
 _SMALL = bytes(range(256)).lower()
 _ASCII_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
+# What both sentences have: "think I have", "rethink it", anything but these letters between. Each pattern begins with one letter, which
+# is found many times faster than either of two.
+_THINK_I, _THINK_I_LARGE = (re.compile(rf"{k}[^a-zA-Z]*+[iI][^a-zA-Z]*+[hHtT]") for k in "kK")
 _PUNCTUATION = " \t\r\n*_#.,:!?-=|~^`$()[]{}\"'"
 _SILENT = frozenset("=|~^`$<>\u00a8\u00b4\u00b8\u115f\u1160\u2800\u3164\ufffc\ufffd\uffa0")
 
@@ -179,10 +182,13 @@ def reflection_marks(path: ReasoningPath) -> tuple[str, ...]:
 
 def says_rethought(text: str) -> bool:
     """Whether a text says that it made a mistake, or rethinks; case, spacing and marks are no difference."""
-    if text.isascii():  # the same, some thirty times faster
-        ascii_letters = text.encode("ascii").translate(_SMALL, _ASCII_NO_LETTERS)
+    folded = text if text.isascii() else text.casefold()
+    if not (_THINK_I.search(folded) or _THINK_I_LARGE.search(folded)):
+        return False  # nearly every text, told some ten times faster
+    if folded.isascii():
+        ascii_letters = folded.encode("ascii").translate(_SMALL, _ASCII_NO_LETTERS)
         return b"ithinkihavemadeamistake" in ascii_letters or b"letmerethinkit" in ascii_letters
-    letters = "".join(filter(str.isalpha, text.casefold()))
+    letters = "".join(filter(str.isalpha, folded))
     return "ithinkihavemadeamistake" in letters or "letmerethinkit" in letters
 
 

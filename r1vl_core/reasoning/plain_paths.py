@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from r1vl_core.reasoning.paths import says_rethought
+from r1vl_core.reasoning.paths import is_blank, says_rethought
 
-_HEADER = "\n### "
+_HEADER = "\n###"  # faster to find than with its blank, which texts are full of
 _DESCRIPTION = "### Image Description:"
-_RATIONALE = "Rationales:"
-_LEAD_IN = "Let's think step by step."
-_ANSWER = "The final answer is:"
+_RATIONALE = " Rationales:"
+_LEAD_IN = " Let's think step by step."
+_ANSWER = " The final answer is:"
 
 
 class PlainPath(NamedTuple):
@@ -33,18 +33,20 @@ class PlainPath(NamedTuple):
 def read_plain(text: str) -> PlainPath | None:
     """The parts of a path that is plainly valid and not reflective; None for any other text, valid or not."""
     first, *parts = text.split(_HEADER)
-    if len(parts) < 4 or text.count("###") != len(parts) + 1 or not first.startswith(_DESCRIPTION):
+    if len(parts) < 4 or not first.startswith(_DESCRIPTION) or not _has_headers(text, len(parts) + 1):
         return None
     rationale, lead_in, *steps, answer = parts
-    if lead_in.rstrip() != _LEAD_IN or not rationale.startswith(_RATIONALE) or not answer.startswith(_ANSWER) or not steps:
+    if lead_in.rstrip() != _LEAD_IN or not rationale.startswith(_RATIONALE) or not answer.startswith(_ANSWER):
         return None
     for number, step in enumerate(steps, 1):
-        header = f"Step {number}:"
-        if not step.startswith(header) or not _says_something(step[len(header) :].lstrip()):
+        header = f" Step {number}:"
+        if not step.startswith(header) or is_blank(step[len(header) :].lstrip()):
             return None
     found = PlainPath(first[len(_DESCRIPTION) :].strip(), rationale[len(_RATIONALE) :].strip(), answer[len(_ANSWER) :].strip())
-    return found if all(map(_says_something, found)) and not says_rethought(text) else None
+    return None if any(map(is_blank, found)) or says_rethought(text) else found
 
 
-def _says_something(stripped: str) -> bool:
-    return stripped[:1].isascii() and stripped[:1].isalnum()
+def _has_headers(text: str, number: int) -> bool:
+    """Whether a text in which so many lines begin with "###" has it nowhere else."""
+    # Single characters are counted some times faster than three.
+    return text.count("#") == 3 * number or text.count("###") == number

@@ -47,7 +47,8 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss; the others are plain sums over tokens.
+    """What an update's micro-batches add up to. `loss` and `kl` are weighted as in the loss, `weight` is the sum of those weights; the
+    others are plain sums over tokens.
 
     >>> (Sums(loss=1.0) + Sums(loss=0.5, num_tokens=3.0)).loss
     1.5
@@ -55,6 +56,7 @@ class Sums:
 
     loss: float = 0.0
     kl: float = 0.0
+    weight: float = 0.0
     entropy: float = 0.0
     gap: float = 0.0
     num_clamped: float = 0.0
@@ -133,7 +135,8 @@ def add_gradient(
         policy.model.zero_grad(set_to_none=True)
         raise GradientSpoiled(str(error)) from None
     gap = (logprobs - batch.sampled_logprobs).abs().sum()
-    found = (loss.detach(), kl, scores.entropies.sum(), gap, num_clamped, clipped_low, clipped_high)
+    weight = batch.weights.double().sum()
+    found = (loss.detach(), kl, weight, scores.entropies.sum(), gap, num_clamped, clipped_low, clipped_high)
     # One wait for a GPU, when the backward pass has been handed to it.
     read = torch.stack([value.double() for value in found]).tolist()
     return Sums(*[*read, float(len(logprobs))]), logprobs

@@ -1,12 +1,13 @@
 """Save and resume a training run: a checkpoint is whole or it is not there.
 
 A checkpoint folder `step-000040` holds `weights.safetensors` (those that are trained), `state.pt` (optimiser, data position, random
-states, our own values only, read with `weights_only=True`) and `whole.json` (the size of every file). It is written beside, flushed to
-disk and renamed.
+states, our own values only, read with `weights_only=True`) and `whole.json` (size and digest of every file). It is written beside, flushed
+to disk and renamed. What lacks bytes is passed over, by its sizes; what holds other bytes than were written is refused when it is read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -26,12 +27,13 @@ from r1vl_core.policy.sharding import gathered_weights, sharded_like
 from r1vl_core.report import Report
 from r1vl_core.training.order import Stream
 
-FORMAT = 1
+FORMAT = 2
 """Raised by hand when what a checkpoint holds changes its meaning; one of another format is refused, never guessed at."""
 
 _NAME = re.compile(r"step-\d{6}")
 _WEIGHTS, _STATE, _WHOLE = "weights.safetensors", "state.pt", "whole.json"
 _CURE = "empty the folder to start anew"
+_CURE_OF_DAMAGE = "delete it to go on from the checkpoint before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +133,17 @@ class Checkpoints:
 
     def _all(self) -> list[Path]:
         """Every checkpoint, whole or not, in order of their steps."""
-        return sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name))
+        return sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
 
     def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """State and weights of a checkpoint of this run."""
+        _check_digests(folder)
         try:
             saved = torch.load(folder / _STATE, weights_only=True, map_location="cpu")
             weights = load_file(folder / _WEIGHTS)
-        except (RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:  # it has its size, but other bytes
+        except (RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:  # listed so, but not by us
             first = next(iter(str(error).splitlines()), type(error).__name__)
-            raise ValueError(f"{folder}: is damaged ({first}); delete it to go on from the checkpoint before") from None
+            raise ValueError(f"{folder}: is damaged ({first}); {_CURE_OF_DAMAGE}") from None
         if not isinstance(saved, dict) or saved.get("format") != FORMAT:
             found = saved.get("format", "none") if isinstance(saved, dict) else "none"
             raise ValueError(f"{folder}: a checkpoint of format {found}, and this program reads {FORMAT}; {_CURE}")
@@ -167,9 +170,9 @@ def read_reports(folder: Path) -> Iterator[Report]:
     path = folder / "reports.jsonl"
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for line in file:
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
                 row = json.loads(line)
@@ -224,19 +227,37 @@ def _as_held(optimizer_state: dict[str, Any], optimizer: torch.optim.Optimizer) 
 
 def _close(folder: Path) -> None:
     """Say which files there are and flush them: now it is whole."""
-    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    (folder / _WHOLE).write_text(json.dumps(sizes))
+    listing = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in sorted(folder.iterdir())}
+    (folder / _WHOLE).write_text(json.dumps(listing))
     for path in folder.iterdir():
         _flush(path)
     _flush(folder)
 
 
 def _is_whole(folder: Path) -> bool:
+    """Whether every file has its size, which says whether writing came to its end."""
     try:
-        sizes = json.loads((folder / _WHOLE).read_text(encoding="utf-8"))
+        listed = _listing(folder)
+        # format 1 listed sizes alone; such a checkpoint is refused when it is read, not passed over
+        sizes = {name: held["bytes"] if isinstance(held, dict) else held for name, held in listed.items()}
         return sizes == {name: (folder / name).stat().st_size for name in (_STATE, _WEIGHTS)}
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # a listing cut short is no JSON
+    except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError, KeyError):  # a listing cut short is no JSON
         return False
+
+
+def _check_digests(folder: Path) -> None:
+    for name, held in _listing(folder).items():
+        if isinstance(held, dict) and _digest(folder / name) != held["sha256"]:
+            raise ValueError(f"{folder}: is damaged ({name} holds other bytes than were written); {_CURE_OF_DAMAGE}")
+
+
+def _listing(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / _WHOLE).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_weights(path: Path, weights: dict[str, Tensor], model: torch.nn.Module) -> None:

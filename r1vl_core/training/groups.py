@@ -19,6 +19,10 @@ Judge = Callable[[int, str], Reward]
 """The reward of a response to the question of that number."""
 
 
+class RewardFailed(RuntimeError):
+    """A judge raised or took too long; the message names the question and holds the response."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The M paths sampled for one question, with the reward of each, what the preset paid for it, and its advantages.
@@ -63,7 +67,7 @@ def judged_groups(
     """Reward every rollout, M of them for each question in turn, and give each group its advantages.
 
     Raises ValueError for a reward that is no `Reward` of finite numbers or counts other key steps than the rest of its group,
-    RuntimeError for a judge that raised or took longer than `settings.reward_limit_s`; all name the question.
+    RewardFailed for a judge that raised or took longer than `settings.reward_limit_s`; all name the question.
     """
     size = settings.group_size
     groups = []
@@ -90,11 +94,11 @@ def judged(judge: Judge, question: int, question_id: str, text: str, limit_s: fl
         with time_limit(limit_s):
             reward = judge(question, text)
     except TimeLimitExceeded:
-        raise RuntimeError(
+        raise RewardFailed(
             f"{where}: its reward took longer than {limit_s:g} s (stepgrpo.reward_limit_s); the response was {text!r}"
         ) from None
     except Exception as error:  # whatever it was: the run ends, and says on which question
-        raise RuntimeError(f"{where}: its reward raised {type(error).__name__}: {error}; the response was {text!r}") from error
+        raise RewardFailed(f"{where}: its reward raised {type(error).__name__}: {error}; the response was {text!r}") from error
     if not isinstance(reward, Reward):
         raise ValueError(f"{where}: its reward is a {type(reward).__name__}, not a Reward; the response was {text!r}")
     parts = {"step_rar": reward.step_rar, "step_rvr": reward.step_rvr, "k": reward.k}

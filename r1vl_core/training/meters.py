@@ -84,12 +84,12 @@ def sizes_of(policy: Policy) -> Sizes:
     merged = text.num_attention_heads * getattr(text, "head_dim", text.hidden_size // text.num_attention_heads)
     looked_up = inner.language_model.embed_tokens.weight.numel()
     width = getattr(vision, "embed_dim", None) or vision.hidden_size
-    num_vision = _num_weights(inner.visual)
-    num_merger = sum(_num_weights(module) for name, module in inner.visual.named_children() if name == "merger")
+    num_vision = _num_weights(inner.visual) - sum(_num_weights(m) for m in inner.visual.modules() if isinstance(m, torch.nn.Embedding))
+    num_merger = sum(_num_weights(module) for name, module in inner.visual.named_children() if "merger" in name)  # deepstack's too
     return Sizes(
         _num_weights(inner.language_model) - looked_up,
         policy.model.lm_head.weight.numel(),
-        # the merger multiplies once for every spatial_merge_size^2 patches
+        # a merger multiplies once for every spatial_merge_size^2 patches
         num_vision - num_merger + num_merger // vision.spatial_merge_size**2,
         merged * text.num_hidden_layers,
         width * vision.depth,

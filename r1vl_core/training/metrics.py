@@ -42,14 +42,15 @@ def counts(sampled: Sampled, num_used: int) -> dict[str, float]:
 def means(updates: Sequence[Sums]) -> dict[str, float]:
     """Loss and KL of the first update, and means over the tokens scored in it, where the policy still is the one that sampled.
 
-    `entropy` is in nats; `logprob_gap` is the mean difference between a token's log-probability when drawn and when trained.
+    `kl` is in nats a token whatever the loss: a mean weighted as the loss weighs those tokens, over a path's and then over paths or over
+    all at once. `entropy` is in nats; `logprob_gap` is the mean difference between a token's log-probability when drawn and when trained.
     With more than one update, `clip_low` and `clip_high` are the shares of tokens that lost their gradient in the later ones.
     """
     first, later = updates[0], updates[1:]
     num_tokens = max(1.0, first.num_tokens)
     found = {
         "loss": first.loss,
-        "kl": first.kl,
+        "kl": first.kl / first.weight if first.weight else 0.0,
         "kl_clamped": first.num_clamped / num_tokens,
         "entropy": first.entropy / num_tokens,
         "logprob_gap": first.gap / num_tokens,

@@ -63,7 +63,7 @@ def train(
     `should_stop` is asked after every step: if true the state is saved and training returns. Reports of steps taken before a resume
     are not yielded again; `checkpoint.read_reports(work_dir)` has them all. A finished run leaves in `policy` the weights it hands on;
     where those are not the last (`settings.keep`, `max_kl`, `min_reward`), `work_dir` says which and why (`stopping.OUTCOME`).
-    Raises ValueError for settings that lack what they need, RuntimeError and ValueError for rewards (`groups.judged_groups`) and for a
+    Raises ValueError for settings that lack what they need, RewardFailed and ValueError for rewards (`groups.judged_groups`) and for a
     path too large for the memory.
     """
     reference = policy if settings.lora else reference

@@ -19,15 +19,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
+
+    from r1vl_core.data.slices import Slice
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 PEER = ROOT / ".r1vl-peer-datasets"
 PEER_PACKAGES = ("datasets>=4,<5", "psutil")
+COLUMNS = ("text", "answer", "path", "image")
 
 
 def curate_whole(folder: Path, num_workers: int) -> dict[str, Any]:
@@ -36,6 +40,7 @@ def curate_whole(folder: Path, num_workers: int) -> dict[str, Any]:
     from r1vl_core.data import curate, database
     from r1vl_core.policy.model import load_policy
     from r1vl_core.records import asked
+    from tasks.image_memory import StoredImageMemory
 
     policy = load_policy("r1vl-tiny", prompt="reasoning", max_pixels=400_000, weights=False)
     source = Source(name="mulberry", path=folder / "mulberry_sft.json", images=folder / "images")
@@ -48,34 +53,43 @@ def curate_whole(folder: Path, num_workers: int) -> dict[str, Any]:
         policy.tokenizer_json,
     )
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        path = Path(out) / "curated.duckdb"
+        path, memory = Path(out) / "curated.duckdb", StoredImageMemory(Path(out) / "digests.sqlite")
         started = time.perf_counter()
-        database.write_curated(path, curate.curate([source], checks, num_workers=num_workers), [source])
+        database.write_curated(path, curate.curate([source], checks, num_workers=num_workers, memory=memory), [source])
         seconds = time.perf_counter() - started
         counts = database.counts(path)
         return {"seconds": seconds, "read": counts.num_read, "digest": database.content_digest(path), "reasons": counts.rejected_by_reason}
 
 
 def text_to_parquet(folder: Path, num_workers: int) -> dict[str, Any]:
-    """The text part alone: read, parse, filter, write Parquet."""
+    """The text part alone: read, parse, filter, write Parquet. Slices and checks are curation's own; what would be a question comes back
+    from the workers with the four columns that are written, not with all that later checks want."""
     import pyarrow
     import pyarrow.parquet
 
     from r1vl_core.config import Source
     from r1vl_core.data.shards import Processes
-    from r1vl_core.data.text_checks import Candidate, TextChecks, judge_sources
+    from r1vl_core.data.sources import cut
 
     source = Source(name="mulberry", path=folder / "mulberry_sft.json", images=folder / "images")
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in ("text", "answer", "path", "image")])
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])
     kept = 0
     started = time.perf_counter()
     with Processes(num_workers) as processes, pyarrow.parquet.ParquetWriter(folder / "ours.parquet", schema) as writer:
-        for batch in judge_sources([source], TextChecks(sketches=False), processes.map):
-            rows = [one for one in batch if isinstance(one, Candidate)]
-            columns = [[r.text for r in rows], [r.answer for r in rows], [r.reference_path for r in rows], [r.image for r in rows]]
+        for columns in processes.map(kept_columns, cut(source)):
             writer.write_batch(pyarrow.record_batch(columns, schema=schema))
-            kept += len(rows)
+            kept += len(columns[0])
     return {"seconds": time.perf_counter() - started, "kept": kept}
+
+
+def kept_columns(part: Slice) -> list[list[str]]:
+    """In a worker: `COLUMNS` of a slice's records whose texts pass."""
+    from r1vl_core.data.text_checks import Candidate, TextChecks, judge_slice
+
+    judged = judge_slice(part, TextChecks(sketches=False))
+    assert judged is not None, "the generated file is a plain array"
+    kept = [one for one in judged if isinstance(one, Candidate)]
+    return [[one.text for one in kept], [one.answer for one in kept], [one.reference_path for one in kept], [one.image for one in kept]]
 
 
 def datasets_to_parquet(folder: Path, num_workers: int) -> dict[str, Any]:
@@ -105,6 +119,8 @@ SIDES = {"whole": curate_whole, "text": text_to_parquet, "datasets": datasets_to
 
 def measure(python: Path, side: str, folder: Path, num_workers: int) -> dict[str, Any]:
     """One side in a process of its own: what it says, CPU seconds and peak memory of it and its children."""
+    import psutil
+
     command = [str(python), __file__, "child", "--side", side, "--folder", str(folder), "--workers", str(num_workers)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -121,6 +137,8 @@ def measure(python: Path, side: str, folder: Path, num_workers: int) -> dict[str
 
 
 def _memory(process: psutil.Process) -> int:
+    import psutil
+
     total = 0
     try:
         for one in (process, *process.children(recursive=True)):

@@ -16,14 +16,14 @@ from typing import NamedTuple
 from r1vl_core.evaluation.benchmarks import arithmetic
 from r1vl_core.reasoning.spellings import word_set
 
-MAX_CHARACTERS = 1_000
-"""A longer text has no value."""
-
 _MAX_DEPTH = 40
+_CHOSEN_ONE = 1
+_MOST_CHOSEN = 1_000
+_MOST_BITS = 14_000  # Python spells no number of more than 4,300 digits
 _BLANKS = re.compile(r"\\quad|\\displaystyle|~|\\,|\$")
 _FRACTIONS = re.compile(r"\\[dt]frac")
 _UPRIGHT_D = re.compile(r"\\mathrm\{d\}|\{\\rm d\}")
-_PERMUTATION = re.compile(r"\([a-zA-Z0-9+\-*/\\ ]+?\)_\{[a-zA-Z0-9+\-*/\\ ]+?\}")
+_PERMUTATION = re.compile(r"\(([a-zA-Z0-9+\-*/\\ ]+?)\)_\{([a-zA-Z0-9+\-*/\\ ]+?)\}")
 _TOKEN = re.compile(
     r"[ \t\r\n]*(?:"
     r"(?P<percent>(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|(?:,[0-9]{3})*\.[0-9]+)\\%)"
@@ -66,8 +66,7 @@ def python_expression(latex: str) -> str:
     >>> python_expression("x = \\\\frac{1}{2}"), python_expression("2^{3} cm")
     ('((1)/(2))', '((2)**(3))*symbol*symbol')
     """
-    if len(latex) > MAX_CHARACTERS or _PERMUTATION.search(latex):
-        raise NoValueError(latex[:80])
+    latex = _PERMUTATION.sub(r"\\frac{(\1)!}{((\1)-(\2))!}", latex)
     return _Parser(_UPRIGHT_D.sub("d", _BLANKS.sub(" ", _FRACTIONS.sub(r"\\frac", latex)))).whole()
 
 
@@ -208,6 +207,8 @@ class _Parser:
             self.subscript()
         if self.token == "(":
             raise NoValueError("a function")
+        if self.token == "'":
+            plain = False  # a' is another name
         return _Term(name if plain else _NAME, is_symbol=True)
 
     def exponential(self) -> str:
@@ -286,13 +287,28 @@ def _whole(text: str) -> int:
         value = arithmetic.value(text)
     except arithmetic.NotArithmeticError:
         raise NoValueError(text[:80]) from None
-    if not isinstance(value, int | float) or value != int(value):
+    if not isinstance(value, int | float) or (isinstance(value, float) and not value.is_integer()) or int(value).bit_length() > _MOST_BITS:
         raise NoValueError(f"{text[:80]} is no whole number")
     return int(value)
 
 
 def _choose(above: str, below: str) -> str:
-    top, bottom = _whole(above), _whole(below)
-    if not 0 <= bottom <= top <= 1_000:
+    """A binomial coefficient as sympy computes it: of any number, and of a name where it is 0, 1 or the name itself."""
+    count = _whole(below)
+    if count < _CHOSEN_ONE:
+        return "1" if count == 0 else "0"
+    if count == _CHOSEN_ONE:
+        return f"({above})"
+    if count > _MOST_CHOSEN:
         raise NoValueError("binomial")
-    return str(math.comb(top, bottom))
+    try:
+        value = arithmetic.value(above)
+    except arithmetic.NotArithmeticError:
+        raise NoValueError(above[:80]) from None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise NoValueError(above[:80])
+    if isinstance(value, int):
+        if value.bit_length() * count > _MOST_BITS:
+            raise NoValueError("binomial")
+        return str(math.comb(value, count) if value >= 0 else (-1) ** count * math.comb(count - value - 1, count))
+    return f"({math.prod((value - place) / (place + 1) for place in range(count))!r})"

@@ -112,8 +112,12 @@ def read_pictures(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, tu
 
     Memory: one row, plus the pictures that rows further down still refer to. Raises ValueError as `read_tsv` does.
     """
+    left = len(set(wanted))
     for number, cells in enumerate(read_cells(path), start=1):
+        if not left:
+            return  # what stands below has been looked through already
         if cells["index"] in wanted:
+            left -= 1
             yield cells["index"], _pictures(cells["image"], f"{path}: row {number} (index {cells['index']!r})")
 
 

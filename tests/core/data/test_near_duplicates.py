@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rensa import RMinHash
 
 from r1vl_core.config import Curate
 from r1vl_core.data.curate import held_out_questions, judge
 from r1vl_core.data.near_duplicates import HeldOut, HeldOutSet, Seen
-from r1vl_core.data.near_texts import NearTexts, similarity, sketch
+from r1vl_core.data.near_texts import NearTexts, pieces, similarity, sketch, sketches
 from r1vl_core.records import BenchmarkRow
 from tests.core.data.looks import chart
 from tests.core.data.samples import Curated, Folder, encoded, path, record
@@ -83,6 +85,15 @@ def test_near_texts_are_found_whatever_else_is_there(seed: int) -> None:
     assert all(similarity(stranger, texts._texts[found]) >= 0.8 for found in texts.near(stranger, sketch(stranger)))
 
 
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(["", "a", "abcd", "abcde", "a\0b\0\0c"])))
+def test_sketches_made_together_are_those_of_each_text_alone(texts: list[str]) -> None:
+    for text, sketched in zip(texts, sketches(texts), strict=True):
+        hashes = RMinHash(num_perm=30, seed=20_260_101)
+        hashes.update(list(pieces(text)))
+        assert np.frombuffer(sketched, np.uint32, 30).tolist() == hashes.digest()
+        assert sketched == sketch(text)
+
+
 def test_many_texts_after_one_pattern() -> None:
     """Thousands of questions that differ in a number are no candidates for each other; those that differ in a name are compared quickly."""
     seen = Seen(0.8, 4)
@@ -90,7 +101,7 @@ def test_many_texts_after_one_pattern() -> None:
         text = f"what is the value of the bar for the year {number} in the chart of yearly sales?"
         assert seen.find(text, sketch(text), 7, "") is None
         seen.add(text, sketch(text), 7, "", str(number))
-    assert len({len(seen._texts._with_key(key)) for key in seen._texts._by_key}) == 1
+    assert len({len(seen._texts._with_keys([key])) for key in seen._texts._by_key}) == 1
     text = "what is the value of the bar for the year 17 in the chart of yearly  sale?"
     assert seen.find(text, sketch(text), 7, "") == "17"
     assert seen.find(text, sketch(text), 2**20 - 1, "") is None

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1vl_core.config import Source
-from r1vl_core.data import slices
+from r1vl_core.data import sources
 from r1vl_core.data.readers import read_records
 from r1vl_core.data.shards import Processes
-from r1vl_core.data.text_checks import Judged, TextChecks, judge_record, judge_sources
+from r1vl_core.data.sources import judge_sources
+from r1vl_core.data.text_checks import Judged, TextChecks, judge_record
 from tests.core.data.samples import Folder, record
 
 CHECKS = TextChecks(sketches=False)
@@ -41,9 +42,9 @@ PIECES = (
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of a record or two, forced cuts in the midst of one."""
-    monkeypatch.setattr(slices, "SLICE_BYTES", 150)
-    monkeypatch.setattr(slices, "_MAX_SLICE_BYTES", 700)
-    monkeypatch.setattr(slices, "_PEEK_BYTES", 64)
+    monkeypatch.setattr(sources, "SLICE_BYTES", 150)
+    monkeypatch.setattr(sources, "_MAX_SLICE_BYTES", 700)
+    monkeypatch.setattr(sources, "_PEEK_BYTES", 64)
 
 
 def by_slices(source: Source, num_workers: int = 1) -> list[Judged]:
@@ -93,7 +94,7 @@ def check(content: str | bytes, name: str) -> None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
         source = Source(name="mine", path=file, images=Path(root))
         assert by_slices(source) == as_a_whole(source)
-        parts = slices.cut(source)
+        parts = sources.cut(source)
         assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
         assert parts[-1].end == file.stat().st_size
 
@@ -104,16 +105,16 @@ def test_the_number_of_workers_changes_nothing(folder: Folder, name: str) -> Non
     values = [json.dumps(record(f"Question {number}?")) for number in range(60)]
     values[20:22] = ['{"messages": [oops', '{"messages": ["' + "x" * 2000]
     source = folder.source("[" + ",\n".join(values) + "]" if name == "train.json" else "\n".join(values), name)
-    assert len(slices.cut(source)) > 20
+    assert len(sources.cut(source)) > 20
     alone = by_slices(source)
     assert by_slices(source, num_workers=2) == alone == as_a_whole(source)
     assert [one.row for one in alone] == list(range(len(alone)))
 
 
 def test_an_array_of_another_shape_is_cut_too(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "SLICE_BYTES", 150)
+    monkeypatch.setattr(sources, "SLICE_BYTES", 150)
     source = folder.source([{"conversation_id": number, **record()} for number in range(20)])
-    assert len(slices.cut(source)) > 10
+    assert len(sources.cut(source)) > 10
     assert by_slices(source) == as_a_whole(source)
 
 
@@ -123,7 +124,7 @@ def test_a_table_is_read_in_slices(folder: Folder, monkeypatch: pytest.MonkeyPat
     file = folder.root / "train.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file, row_group_size=16)
     source = Source(name="mine", path=file, images=folder.images)
-    assert len(slices.cut(source)) == 8
+    assert len(sources.cut(source)) == 8
     assert by_slices(source) == as_a_whole(source)
     assert [one.text for one in by_slices(source)] == [f"Question {number}?" for number in range(50)]  # type: ignore[union-attr]
 

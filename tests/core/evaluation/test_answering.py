@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Iterator, Sequence
 
 import pytest
 from PIL import Image
 
-from r1vl_core.evaluation import answering
 from r1vl_core.evaluation.answering import Answered, Asked, answer
 from r1vl_core.evaluation.decoding import Decoding
 from tests.core.tiny_policies import ARCHITECTURES, picture, tiny_policy
@@ -50,9 +50,24 @@ def test_responses_depend_on_no_other_question(architecture: str, decoding: Deco
         assert len(set(together["q0"].responses)) == 3
 
 
-def test_a_window_ends_with_the_pictures_that_fill_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_ends_with_the_pictures_that_fill_it() -> None:
     expected = answers("qwen2_vl", questions(), Decoding(6), 10**6)
-    monkeypatch.setattr(answering, "WINDOW_BYTES", 1)
-    batches = list(answer(tiny_policy(), questions(), Decoding(6), decode=decode, token_budget=10**6))
+    batches = list(answer(tiny_policy(), questions(), Decoding(6), decode=decode, token_budget=10**6, window_bytes=1))
     assert [[one.key for one in batch] for batch in batches] == [[f"q{i}"] for i in range(7)]
     assert {one.key: one for batch in batches for one in batch} == expected
+
+
+def test_no_encoded_picture_is_held_once_it_has_been_looked_at() -> None:
+    held = []
+
+    def streamed() -> Iterator[Asked]:
+        for number in range(8):
+            held.append(tracemalloc.get_traced_memory()[0])
+            yield Asked(f"q{number}", "How many?", (encoded(0) + bytes([number]) * 2**22,))  # what follows a picture's end is not read
+
+    tracemalloc.start()
+    try:
+        list(answer(tiny_policy(), streamed(), Decoding(2), decode=decode))
+    finally:
+        tracemalloc.stop()
+    assert held[-1] - held[1] < 2**22

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1vl_core.reasoning.paths import is_blank, parse, reflection_marks, render
+from r1vl_core.reasoning.paths import is_blank, parse, reflection_marks, render, says_rethought
 from r1vl_core.reasoning.rewards import step_rvr
 
 HEADERS = tuple(
@@ -106,6 +106,18 @@ def test_parts_that_would_not_come_back_are_refused(parts: tuple[str, str, list[
 )
 def test_reflection_marks(text: str, marks: tuple[str, ...]) -> None:
     assert reflection_marks(parse(text)) == marks
+
+
+# Letters that casefold to a "k", an "i", an "st" or an "h" with a mark are those letters too; between letters may stand anything else.
+SAID = ("I think", "I have", "made", "a mistake", "let me", "re-think", "RETHINK", "it", "thin\u212a", "\u0130", "ha", "ve", "mi\ufb06ake",
+        "\u1e96ave", "k", "i", "h", "t", " ", "\n", "1", ".", "\u00e9", "\u0307", "\u00df")  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SAID), max_size=14), st.lists(st.sampled_from(["", " ", "-", "\u0307", "\u00e9", "7"]), min_size=14))
+def test_rethinking_is_told_by_letters_alone(said: list[str], between: list[str]) -> None:
+    for text in ("".join(map("".join, zip(said, between, strict=False))), f"Let me{between[0]}rethin\u212a{between[1]}\u0130t".join(said)):
+        letters = "".join(filter(str.isalpha, text.casefold()))
+        assert says_rethought(text) == ("ithinkihavemadeamistake" in letters or "letmerethinkit" in letters)
 
 
 def test_the_last_of_two_answers_counts_and_a_header_in_a_sentence_does_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 from collections.abc import Callable, Iterator
@@ -93,15 +94,16 @@ def rewritten(folder: Path, **changes: Any) -> None:
     """Change a checkpoint's header and list its new size, as another program might have written it."""
     saved = torch.load(folder / "state.pt", weights_only=True) | changes
     torch.save({name: value for name, value in saved.items() if value is not ...}, folder / "state.pt")
-    names = ("state.pt", "weights.safetensors")
-    (folder / "whole.json").write_text(json.dumps({name: (folder / name).stat().st_size for name in names}))
+    files = {name: (folder / name).read_bytes() for name in ("state.pt", "weights.safetensors")}
+    listing = {name: {"bytes": len(held), "sha256": hashlib.sha256(held).hexdigest()} for name, held in files.items()}
+    (folder / "whole.json").write_text(json.dumps(listing))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": ...}, "a checkpoint of format none, and this program reads 1; empty the folder"),
-        ({"format": 2}, "a checkpoint of format 2, and this program reads 1; empty the folder"),
+        ({"format": ...}, "a checkpoint of format none, and this program reads 2; empty the folder"),
+        ({"format": 1}, "a checkpoint of format 1, and this program reads 2; empty the folder"),
         ({"run": {"seed": 1, "beta": 0.0}}, r"a checkpoint of another run \(beta, seed differ\); empty the folder"),
         ({"step": 7}, "step-000002: holds step 7"),
         ({"optimizer": {"state": {}, "param_groups": []}}, "holds the optimiser of another model"),
@@ -119,12 +121,39 @@ def test_a_checkpoint_of_something_else_is_refused_and_nothing_of_it_is_loaded(t
 
 
 @pytest.mark.parametrize("name", ["state.pt", "weights.safetensors"])
-def test_other_bytes_of_the_same_size_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("place", [0.01, 0.5, 0.99, 1.0])
+def test_other_bytes_of_the_same_size_are_refused(tmp_path: Path, name: str, place: float) -> None:
+    """One byte among the weights, where nothing but a digest tells; at 1.0 none of the file is left."""
     checkpoints = Checkpoints(tmp_path, {})
     path = checkpoints.save(2, a_state()) / name
-    path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(ValueError, match=r"step-000002: is damaged .* delete it to go on from the checkpoint before"):
+    held = bytearray(path.read_bytes())
+    if place == 1.0:
+        held[:] = bytes(len(held))
+    else:
+        held[int(place * len(held))] ^= 255
+    path.write_bytes(held)
+    for read in (lambda: checkpoints.restore(a_state()), lambda: checkpoints.load_weights(2, a_state().model)):
+        with pytest.raises(ValueError, match=rf"step-000002: is damaged \({name} .*\); delete it to go on from the checkpoint before"):
+            read()
+
+
+def test_a_checkpoint_of_the_format_before_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    """Its listing had sizes alone; to start anew in silence would throw the run away."""
+    checkpoints = Checkpoints(tmp_path, {})
+    folder = checkpoints.save(2, a_state())
+    rewritten(folder, format=1)
+    (folder / "whole.json").write_text(json.dumps({name: (folder / name).stat().st_size for name in ("state.pt", "weights.safetensors")}))
+    with pytest.raises(ValueError, match="a checkpoint of format 1, and this program reads 2; empty the folder"):
         checkpoints.restore(a_state())
+
+
+def test_a_file_with_the_name_of_a_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "step-000099").write_text("a note")
+    checkpoints = Checkpoints(tmp_path, {}, keep=1)
+    checkpoints.save(1, a_state())
+    checkpoints.save(2, a_state())
+    assert checkpoints.restore(a_state()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000002", "step-000099"]
 
 
 def test_a_full_disk_leaves_the_older_checkpoint_whole(tmp_path: Path) -> None:
@@ -185,7 +214,7 @@ def test_reports_that_lack_a_step_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds the reports of 2 steps, but the checkpoint is of step 3; empty the folder"):
         cut_reports(tmp_path, 3)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
-    with (tmp_path / "reports.jsonl").open("a") as file:
-        file.write("\0\0\0\n")
-    with pytest.raises(ValueError, match="a line that is no report"):
-        cut_reports(tmp_path, 3)
+    for damage in (b"\0\0\0\n", b"\xff\xfe\n"):
+        (tmp_path / "reports.jsonl").write_bytes(before + damage)
+        with pytest.raises(ValueError, match=r"reports\.jsonl: a line that is no report"):
+            cut_reports(tmp_path, 3)

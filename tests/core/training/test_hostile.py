@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from r1vl_core.policy.model import Policy
+from r1vl_core.policy.rollout import generate
 from r1vl_core.report import Report
 from r1vl_core.training.checkpoint import append_report, read_reports
+from r1vl_core.training.export import export
 from r1vl_core.training.time_limit import TimeLimitExceeded, time_limit
-from tests.core.tiny_policies import favour
+from tests.core.tiny_policies import favour, some_prompts
 from tests.core.training.test_checkpoint import room_for
 from tests.core.training.tiny_runs import a_reward, ending_policy, run, same_reward, untimed, weights
 
@@ -141,3 +143,21 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "reports.jsonl").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"cannot write .*reports.jsonl: .*No space left.*; make room"):
         append_report(tmp_path, Report(1, 2, {"loss": 0.1}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"beta": 0.0}])
+def test_a_policy_of_no_numbers_ends_the_run_with_its_question(settings: dict[str, Any]) -> None:
+    def broken() -> Policy:
+        policy = ending_policy()
+        policy.model.lm_head.weight.data[9] = math.nan
+        return policy
+
+    with pytest.raises(FloatingPointError, match=r"question q\d: the policy's log-probabilities are not finite numbers"):
+        run(None, make=broken, **settings)
+    with pytest.raises(FloatingPointError, match=r"question q\d: the policy"):
+        generate(broken(), some_prompts(broken()), max_new_tokens=4)
+
+
+def test_a_disk_that_is_full_when_the_policy_is_written_says_where(tmp_path: Path) -> None:
+    with room_for(1000), pytest.raises(OSError, match=r"cannot write the policy to .*/policy: .*; make room and run again"):
+        export(ending_policy(), tmp_path / "policy")

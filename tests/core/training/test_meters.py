@@ -28,6 +28,18 @@ def test_the_arithmetic_of_a_forward_is_that_of_its_matrix_products(architecture
         assert flops_of_group(sizes, prompt, [length] * 3) + hidden == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_arithmetic_of_a_picture_is_that_of_the_vision_tower(architecture: str) -> None:
+    """Every merger works on merged patches, those of deepstack too, and position embeddings are looked up."""
+    policy = tiny_policy(architecture)
+    sizes, prompt = sizes_of(policy), some_prompts(policy)[1]
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        policy.model.model.get_image_features(prompt.pixel_values, prompt.image_grid_thw)
+    num_patches = len(prompt.pixel_values)
+    ours = 2 * sizes.per_patch * num_patches + 4 * sizes.vision_width_layers * num_patches**2
+    assert ours == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
 def test_peak_memory_is_that_of_the_time_between(tmp_path: Path) -> None:
     meter = MemoryMeter(torch.device("cpu"))
     meter.start()

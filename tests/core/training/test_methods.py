@@ -17,10 +17,11 @@ from r1vl_core.policy.model import Policy
 from r1vl_core.policy.rollout import Rollout, generate
 from r1vl_core.training.backward import Sums
 from r1vl_core.training.groups import Group, judged_groups
+from r1vl_core.training.metrics import means
 from r1vl_core.training.optimizer import adamw, update
 from r1vl_core.training.order import draw
 from tests.core.tiny_policies import some_prompts
-from tests.core.training.tiny_runs import SETTINGS, a_reward, backwards, ending_policy, run, update_of, weights
+from tests.core.training.tiny_runs import SETTINGS, a_reward, backwards, ending_policy, run, some_groups, update_of, weights
 from tests.core.training.written_paths import ALPHA, GROUPS, Written, groups_of, part_of_each_token
 
 MEANS = [("grpo", "path"), ("grpo", "token"), ("grpo", "constant"), ("rloo", "path"), ("rloo", "token"), ("rloo", "constant")]
@@ -207,3 +208,23 @@ def test_later_updates_are_measured_against_the_policy_before_the_first() -> Non
     assert report.metrics["loss"] == first.loss
     assert report.metrics["clip_low"] == sum(sums.num_clipped_low for sums in later) / (2 * first.num_tokens) > 0
     assert report.metrics["clip_high"] == sum(sums.num_clipped_high for sums in later) / (2 * first.num_tokens) > 0
+
+
+@pytest.mark.parametrize("loss_mean", ["path", "token", "constant"])
+@pytest.mark.parametrize("mask_truncated", [False, True])
+def test_kl_is_in_nats_a_token_whatever_weighs_the_loss(loss_mean: str, mask_truncated: bool) -> None:
+    """`stepgrpo.max_kl` is held against it: longer room for paths, or paths left out, must not make it small."""
+    policy, reference = ending_policy(), ending_policy(seed=1)
+    groups = some_groups(policy, mask_truncated=mask_truncated)
+    settings = SETTINGS.model_copy(update={"loss_mean": loss_mean, "max_new_tokens": 500})
+    sums, _ = update_of(policy, groups, settings, reference=reference)
+    by_path = []
+    for group in groups:
+        for rollout, kept in zip(group.rollouts, group.in_loss, strict=True):
+            paths = [group.prompt], [[torch.tensor(rollout.token_ids)]]
+            with torch.no_grad():
+                ours, theirs = (score_dense(one, *paths, settings.temperature).logprobs.double() for one in (policy, reference))
+            by_path += [(theirs - ours).exp() - (theirs - ours) - 1] if kept else []
+    assert len(by_path) < 12 if mask_truncated else len(by_path) == 12
+    wanted = sum(path.mean() for path in by_path) / len(by_path) if loss_mean == "path" else torch.cat(by_path).mean()
+    assert means([sums])["kl"] == pytest.approx(float(wanted), rel=1e-5)
