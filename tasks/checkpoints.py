@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from r1vl_core.config import Preset
+from r1vl_core.config import Lora, Preset
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.checkpoint_files import check_checkpoint
 from tasks.inputs import Inputs
@@ -47,6 +47,23 @@ def check_model(preset: Preset) -> None:
     """Look at the start checkpoint where it is at hand. Raises ValueError as `find_checkpoint`; nothing is downloaded."""
     with suppress(NotFetched):
         find_checkpoint(preset, download=False)
+
+
+def check_lora(preset: Preset, stage: str, lora: Lora) -> None:
+    """Whether the start checkpoint, where it is at hand, has the layers that the stage's adapters go on, and peft is here.
+
+    Raises ValueError; a run would otherwise find out when the stages before are built.
+    """
+    from r1vl_core.policy.model import load_policy
+    from r1vl_core.training.adapters import check_adapters
+
+    with suppress(NotFetched):
+        folder = find_checkpoint(preset, download=False)
+        model = load_policy(folder, prompt=preset.prompt, max_pixels=preset.max_pixels, weights=False).model
+        try:
+            check_adapters(lora, model)
+        except ValueError as error:
+            raise ValueError(f"{stage}.{error}") from None
 
 
 def digest_checkpoint(preset: Preset, inputs: Inputs) -> str:

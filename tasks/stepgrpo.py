@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from r1vl_core.records import Question
 from r1vl_core.report import Report, warn_of_stalls
 from r1vl_core.training.stopping import OUTCOME
 from tasks import curate, difficulty, key_steps, warmup
+from tasks.checkpoints import check_lora
 from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
@@ -129,4 +131,10 @@ def validation_of(work: Work, policy: Policy) -> Validation | None:
     return Validation(lambda number: work.encode(policy, questions[number]), judge_of(work.preset, questions), len(questions))
 
 
-STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup", "difficulty"), recipe, build)
+def looks(preset: Preset) -> Iterator[Callable[[], object]]:
+    """At the layers that adapters go on."""
+    if preset.stepgrpo.lora:
+        yield partial(check_lora, preset, "stepgrpo", preset.stepgrpo.lora)
+
+
+STAGE = Stage("stepgrpo", ("world", "key_steps", "warmup", "difficulty"), recipe, build, looks=looks)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from r1vl_core.config import Preset
 from r1vl_core.data.sampling import draw
 from r1vl_core.records import Question
 from tasks import curate
-from tasks.checkpoints import digest_checkpoint, find_checkpoint
+from tasks.checkpoints import check_lora, digest_checkpoint, find_checkpoint
 from tasks.inputs import Inputs
 from tasks.launch import run_child, write_report
 from tasks.recipe import Recipe
@@ -96,4 +97,10 @@ def compute(work: Work) -> None:
     work.export(policy, POLICY)
 
 
-STAGE = Stage("warmup", ("world", "curate"), recipe, build)
+def looks(preset: Preset) -> Iterator[Callable[[], object]]:
+    """At the layers that adapters go on."""
+    if preset.warmup.lora:
+        yield partial(check_lora, preset, "warmup", preset.warmup.lora)
+
+
+STAGE = Stage("warmup", ("world", "curate"), recipe, build, looks=looks)

@@ -24,6 +24,7 @@ def is_grouped(text: str) -> bool:
 _BARE_FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))  # the backslash is often lost on the way
 _FRACTIONS = frozenset(f"\\{name}" for name in _BARE_FRACTIONS)
 _ROOTS = frozenset(("\\sqrt", "sqrt", "\u221a"))
+_MARKS = _BARE_FRACTIONS | _FRACTIONS | _ROOTS | frozenset("(){}^")
 
 
 class Groups:
@@ -39,6 +40,8 @@ class Groups:
         self.role, self.pair = "", (-1, -1)  # the pair of brackets that closed last
         self.raised: list[int] = []  # how many groups were open where a fraction without a group of its own became an argument
         for index, token in enumerate(self.tokens):
+            if not self.role and token not in _MARKS:
+                continue  # nearly every token: a word or a number that no command waits for
             if self.role and "\n" in self.gaps[index]:
                 self.role, self.raised = "", []  # a command broken off at the end of a line takes nothing from the next one
             self._read(index, token)
@@ -122,7 +125,12 @@ class Groups:
         return before[-1:].isalnum() or before[-1:] == ")"
 
     def _before(self, index: int) -> Iterator[str]:
-        return (piece for piece in (self.pieces[at] for at in range(index - 1, max(index - 4, -1), -1)) if piece)
+        """The pieces on the left that stand on the same line, the nearest first."""
+        for at in range(index - 1, max(index - 4, -1), -1):
+            if "\n" in self.gaps[at + 1]:
+                return
+            if self.pieces[at]:
+                yield self.pieces[at]
 
     def _end_fraction(self, index: int) -> None:
         self.role = ""

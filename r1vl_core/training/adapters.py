@@ -33,6 +33,12 @@ def add_adapters(policy: Policy, lora: Lora, seed: int) -> None:
         parameter.requires_grad_(".lora_" in name)
 
 
+def check_adapters(lora: Lora, model: Any) -> None:
+    """Raises ValueError as `add_adapters` would; the model, which may be without weights, stays as it is."""
+    _peft()
+    _targets(model, lora.target_modules)
+
+
 @contextmanager
 def without_adapters(model: torch.nn.Module) -> Iterator[None]:
     """Within it, the model computes as if it had no adapters: to the bit what it was before they were put in."""

@@ -119,3 +119,13 @@ def test_the_command_says_each_in_a_line_and_starts_nothing(tmp_path: Path, comm
     assert done.returncode == 2
     assert [line.split()[0] for line in done.stderr.splitlines()] == ["r1vl:"] * 2
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("stage", ["warmup", "stepgrpo"])
+def test_adapters_on_layers_that_the_model_lacks_are_found_before_anything_is_built(stage: str) -> None:
+    def preset(*names: str) -> Preset:
+        return parse_preset({"name": "own", "world": {}, stage: {"lora": {"target_modules": names}}}, "test")
+
+    check_inputs("report", STAGES, preset("q_proj"))
+    (line,) = problems(preset("q_proj", "qq_proj"))
+    assert line.startswith(f"{stage}.lora.target_modules: the language model has no linear layer 'qq_proj'; it has ")

@@ -22,6 +22,9 @@ class Percent(float):
         share.num_right, share.num_all = num_right, num_all
         return share
 
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.num_right, self.num_all
+
 
 def percent(right: Sequence[bool]) -> Percent:
     """Share of right ones.

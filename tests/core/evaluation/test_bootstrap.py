@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import random
 
 import numpy
@@ -10,6 +13,7 @@ from scipy import stats
 
 from r1vl_core.evaluation.benchmarks.intervals import intervals, numbers
 from r1vl_core.evaluation.benchmarks.registry import benchmark, group_key
+from r1vl_core.evaluation.benchmarks.tables import Percent
 from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, bootstrap_interval, value
 from r1vl_core.evaluation.statistics import wilson_interval
 from tasks.stages import flat
@@ -131,3 +135,10 @@ def test_rows_of_other_benchmarks_stand_alone_in_every_category() -> None:
     counts = {"column": (3, 10), "overall": (3, 10), "category.logic": (0, 6), "category.math": (3, 4)}
     assert found == {name: tuple(100 * end for end in wilson_interval(*count)) for name, count in counts.items()}
     assert group_key("chartqa", judged[0][0]) is None
+
+
+def test_a_share_is_a_number_that_can_be_copied_and_sent() -> None:
+    share = benchmark("mmstar").sum_up([({"index": "0", "category": "math"}, True)]).column
+    assert isinstance(share, Percent)
+    for again in (copy.deepcopy(share), pickle.loads(pickle.dumps(share))):
+        assert (again, again.num_right, again.num_all, json.dumps(again)) == (100.0, 1, 1, "100.0")

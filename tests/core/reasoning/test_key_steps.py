@@ -13,7 +13,22 @@ from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import parse, render
 
 FORMS = st.sampled_from(
-    ["6", "12/2 = 6", "3 + 7 = 10", "x = 6", "1,234", "60°", "largest digit is 9", "red is 4", "\\frac{6}{3} = 2", "-6", "25%"]
+    [
+        "6",
+        "12/2 = 6",
+        "3 + 7 = 10",
+        "x = 6",
+        "1,234",
+        "60°",
+        "largest digit is 9",
+        "red is 4",
+        "\\frac{6}{3} = 2",
+        "-6",
+        "25%",
+        "(3 * 4)/2 = 6",
+        "\\frac{3 \\times 4}{2} = 6",
+        "√3/2",
+    ]
 )
 SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text.replace("#", ""))
 FRAGMENTS = ("\\frac", "'", "\\frac{", "}", "{", "^", "6", " ", "-", "½", "x", "not", "=", "\\", ",", ".", "**", "\n", "n't", "cm")
@@ -55,7 +70,7 @@ def test_blanks_do_not_matter(form: str, blank: str) -> None:
 @given(FORMS, st.sampled_from(AROUND))
 def test_case_markup_and_final_punctuation_do_not_matter(form: str, around: str) -> None:
     assert matched(form, "### Step 1: " + around.format(form))
-    assert matched(form.upper().replace("FRAC", "frac"), "### Step 1: " + around.format(form))
+    assert matched(form.upper().replace("FRAC", "frac").replace("TIMES", "times"), "### Step 1: " + around.format(form))
 
 
 WORDS = st.lists(st.sampled_from(["so", "the", "sum", "red", "row", "we", "see", "apples", "digit"]), max_size=8).map(" ".join)

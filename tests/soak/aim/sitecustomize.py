@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 AIMS = {
-    "rollout": ("r1vl_core.policy.rollout", "draw", "before"),
+    "rollout": ("r1vl_core.policy.drawing", "draw", "before"),
     "rewards": ("r1vl_core.training.groups", "judged", "before"),
     "forward": ("r1vl_core.policy.logprobs", "score_tokens", "before"),
     "backward": ("r1vl_core.policy.logprobs", "score_tokens", "after"),
