@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REVISION = 4
+REVISION = 5
 POLICY = warmup.POLICY
 
 
