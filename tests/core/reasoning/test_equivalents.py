@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from r1vl_core.reasoning.equivalents import MAX_FORMS, equation_forms, evaluate, is_true, statement_forms, value_forms
@@ -29,13 +29,14 @@ SPELLED = (
 
 
 def difference(equation: str) -> sympy.Expr:
-    """Left side minus right side."""
+    """Left side minus right side; decimals are read as the fractions they are, before anything is worked out."""
     for pattern, plain in SPELLED:
         equation = re.sub(pattern, plain, equation)
     left, right = equation.split("=")
-    return sympy.nsimplify(left, rational=True) - sympy.nsimplify(right, rational=True)
+    return sympy.sympify(left, rational=True) - sympy.sympify(right, rational=True)
 
 
+@example("1", "1 / 99.00 + 4")
 @given(OPERATIONS, OPERATIONS)
 def test_every_generated_equation_is_equal_to_its_source(left: str, right: str) -> None:
     source = f"{left} = {right}"
