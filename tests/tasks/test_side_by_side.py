@@ -62,7 +62,8 @@ def test_a_database_is_read_while_another_is_made(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
     with context.Manager() as manager:
-        builder = context.Process(target=build_at_once, args=(tmp_path, 1, start, manager.dict()))
+        found = manager.dict()
+        builder = context.Process(target=build_at_once, args=(tmp_path, 1, start, found))
         builder.start()
         start.wait(120)
         num_reads = 0
