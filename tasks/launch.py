@@ -58,6 +58,10 @@ class StageFailed(RuntimeError):
     """A stage's child process failed; the message is what it said of that, or its exit status and its last lines."""
 
 
+class StageKilled(StageFailed):
+    """A stage's child process was ended by SIGKILL, from outside."""
+
+
 class StageStopped(RuntimeError):
     """A stage's child process was asked to stop and did; its checkpoints wait for the next run."""
 
@@ -93,7 +97,7 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     said = "\n".join(tail)
     rank = killed_rank(said)
     if rank is not None or _ACCELERATE_SAW_A_KILL in said or status == _KILLED:
-        raise StageFailed(_killed(job.recipe.stage, rank))
+        raise StageKilled(_killed(job.recipe.stage, rank))
     if failures:
         raise StageFailed(f"{job.recipe.stage}: {failures[0]}")
     last = "\n".join(words_of_the_trainer(said).splitlines()[-_TAIL_LINES:])

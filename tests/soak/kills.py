@@ -29,7 +29,7 @@ import psutil
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.report import Report
 from r1vl_core.training.checkpoint import Checkpoints
-from tasks.launch import StageFailed
+from tasks.launch import StageKilled
 from tasks.registry import STAGES
 from tasks.stages import Build, bring_up_to_date
 from tasks.store import Artifact, Store
@@ -227,9 +227,8 @@ def live(stage: Stage, run: str, moment: Moment | None, on_report: Callable[[Rep
         try:
             STAGES[stage.name].build(stage.job(run, seen))
             life.whole = True
-        except StageFailed as failure:
-            if "-9" not in str(failure) and "137" not in str(failure) and "SIGKILL" not in str(failure):
-                raise  # it died of something else
+        except StageKilled:
+            pass
     for shot in shots:
         shot.call_off()
     life.seconds = time.monotonic() - started

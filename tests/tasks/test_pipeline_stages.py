@@ -17,7 +17,7 @@ from r1vl_core.config import Preset, parse_preset
 from r1vl_core.data.sql import querying
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.model import load_policy
-from tasks.launch import StageFailed
+from tasks.launch import StageKilled
 from tasks.planning import plan
 from tasks.registry import STAGES
 from tasks.report import PAGE
@@ -122,7 +122,7 @@ def test_a_killed_trainer_resumes_to_the_same_bytes(
             if event.report.step == step:
                 kill_trainers()
 
-    with pytest.raises(StageFailed, match=r"^[a-z]*: the training process was killed by signal 9"):
+    with pytest.raises(StageKilled, match=r"^[a-z]*: the training process was killed by signal 9"):
         bring_up_to_date(stage, STAGES, small_preset(), RUNTIME, other, on_event=kill)
     assert other.latest(stage) is None
     first_life, step = list(steps), 0
