@@ -31,7 +31,7 @@ from r1vl_core.report import Report
 from r1vl_core.training.checkpoint import Checkpoints
 from tasks.launch import StageKilled
 from tasks.registry import STAGES
-from tasks.stages import Build, bring_up_to_date
+from tasks.stages import Build, bring_up_to_date, inputs_of
 from tasks.store import Artifact, Store
 from tests.soak.comparing import differences_at_the_end, differences_of_checkpoints
 
@@ -143,7 +143,7 @@ def prepare(folder: Path) -> Iterator[Stage]:
     preset, store = parse_preset(PRESET, "soak"), Store(folder / "store")
     for name in ("warmup", "stepgrpo"):
         results = bring_up_to_date(name, STAGES, preset, RUNTIME, store)
-        inputs = {below: results[below].artifact for below in STAGES[name].inputs}
+        inputs = {below: results[below].artifact for below in inputs_of(STAGES[name], STAGES, preset)}
         yield Stage(name, preset, inputs, results[name].artifact.recipe, folder / name)
 
 
