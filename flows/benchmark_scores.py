@@ -22,6 +22,8 @@ def print_score(
 
     Raises ValueError naming the file, the row or line, and the cure.
     """
+    if rows is not None and any(rows.exists() and read.exists() and rows.samefile(read) for read in (data, responses)):
+        raise ValueError(f"--rows {rows} would write over what is scored; give another file")
     file = read_benchmark(benchmark, data)
     said = read_responses(responses, file)
     scored = score(file, said, profile, judge)

@@ -91,6 +91,18 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_verdicts_never_replace_what_is_scored(tmp_path: Path) -> None:
+    data = write(tmp_path / "b.tsv", [ROWS["mmstar"]])
+    given = responses(tmp_path / "r.jsonl", said("0"))
+    before = data.read_bytes(), given.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(given)
+    for rows in (data, given, tmp_path / "link.jsonl"):
+        done = score("mmstar", "--data", data, "--responses", given, "--rows", rows)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"r1vl: --rows {rows} would write over what is scored; give another file\n"
+    assert (data.read_bytes(), given.read_bytes()) == before
+
+
 def test_a_truncated_picture_does_not_matter(tmp_path: Path) -> None:
     data = write(tmp_path / "b.tsv", [{**CHARTQA, "image": PICTURE[:70] + "*"}])
     done = score("chartqa", "--data", data, "--responses", responses(tmp_path / "r.jsonl", said(0, "\ud800")), "--json")
