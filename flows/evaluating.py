@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from r1vl_core.evaluation.benchmarks.registry import benchmark
 from r1vl_core.evaluation.benchmarks.rulings import Profile
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.evaluation.published import FILES
+from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.prompts import prompt_names
 from tasks.benchmarks import NAME, Evaluated, Request, Served, look_at, stage_of
 from tasks.inputs import DIGESTS, DigestCache
-from tasks.launch import StageFailed, StageStopped
+from tasks.launch import WARNING, StageFailed, StageStopped
 from tasks.stages import StageEvent, StageResult, run_stage
 from tasks.store import Store
 from tasks.tracking import Tracker
@@ -61,7 +63,7 @@ def evaluate(runtime: Runtime, asked: Asked, profile: Profile, judge: Judge | No
     OSError else.
     """
     names = names_of(asked.benchmarks)
-    paths = {name: file_of(name, asked.data_dir, runtime.root) for name in names}
+    paths = files_of(names, asked.data_dir, runtime.root)
     _check_sampling(asked)
     ready_root(runtime.root)
     who, max_new_tokens = _who(runtime, asked)
@@ -86,21 +88,24 @@ def names_of(benchmarks: str) -> list[str]:
     return names
 
 
-def file_of(name: str, folder: Path, root: Path) -> Path:
-    """The benchmark's file in the folder; handwriting's, where it is not there, in the world that a run made last.
+def files_of(names: Sequence[str], folder: Path, root: Path) -> dict[str, Path]:
+    """The benchmarks' files in the folder; handwriting's, where it is not there, in the world that a run made last.
 
-    Raises ValueError naming what was looked for.
+    Raises ValueError naming all that were looked for in vain, and how to go on without them.
     """
     if not folder.is_dir():
         raise ValueError(f"--data-dir {folder}: no such folder; give the one that holds the benchmarks' TSV files")
-    path = folder / FILES[name]
-    if path.is_file():
-        return path
-    world = Store(root).latest("world") if name == "handwriting" else None
+    found = {name: folder / FILES[name] for name in names if (folder / FILES[name]).is_file()}
+    world = Store(root).latest("world") if "handwriting" in names and "handwriting" not in found else None
     if world is not None:
-        return world.path / FILES[name]
-    whose = "`r1vl world` writes it" if name == "handwriting" else "VLMEvalKit publishes it under this name"
-    raise ValueError(f"--benchmarks {name}: no file {path}; {whose}, so put it there or give its folder with --data-dir")
+        found["handwriting"] = world.path / FILES["handwriting"]
+    missing = [name for name in names if name not in found]
+    if missing:
+        files = f"s {', '.join(FILES[name] for name in missing)} in {folder}" if len(missing) > 1 else f" {folder / FILES[missing[0]]}"
+        whose = "VLMEvalKit publishes them under these names" if missing != ["handwriting"] else "`r1vl world` writes it"
+        on = f"; --benchmarks {','.join(found)} goes on with those that are there" if found else ""
+        raise ValueError(f"--benchmarks {','.join(missing)}: no file{files}; {whose}: put them there or give --data-dir{on}")
+    return {name: found[name] for name in names}
 
 
 def _check_sampling(asked: Asked) -> None:
@@ -118,6 +123,8 @@ def _who(runtime: Runtime, asked: Asked) -> tuple[Evaluated, int]:
         raise ValueError(f"--model {asked.model}: names a served model; give its --endpoint too, or the folder of a checkpoint as argument")
     if asked.policy is None:
         raise ValueError("nobody to ask; give a preset, a checkpoint's folder, or --endpoint with --model")
+    if not _is_preset(asked.policy) and not Path(bundled_checkpoint(asked.policy)).exists():
+        raise ValueError(_nobody(Path(asked.policy)))
     if _is_preset(asked.policy):
         answering = made_last_of(choose(asked.policy).name, runtime.root)
     else:
@@ -128,6 +135,17 @@ def _who(runtime: Runtime, asked: Asked) -> tuple[Evaluated, int]:
         digest = DigestCache(runtime.root / DIGESTS).folder(answering.checkpoint)
     prompt = asked.prompt or answering.prompt
     return Evaluated(asked.policy, prompt, answering.max_pixels, digest, answering.checkpoint), answering.max_new_tokens
+
+
+def _nobody(policy: Path) -> str:
+    """What may have been meant by a name of nothing."""
+    beside = [str(folder.parent) for folder in policy.parent.glob("*/config.json")]
+    names = [*preset_names(), BUNDLED_MODEL]
+    near = get_close_matches(str(policy), [*names, *beside], n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return (
+        f"{policy}: neither a preset nor the folder of a checkpoint; {meant}give {', '.join(names)}, a .toml file or a checkpoint's folder"
+    )
 
 
 def _is_preset(policy: str) -> bool:
@@ -152,10 +170,13 @@ def _answered(runtime: Runtime, request: Request, judge: Judge | None) -> StageR
     services = is_up(runtime.root, ("mlflow",)) and environment(runtime.root, read_services(runtime.root))
     uri = services["MLFLOW_TRACKING_URI"] if services else os.environ.get("MLFLOW_TRACKING_URI")
     tags = {"r1vl.policy": request.who.name, "r1vl.partial": str(request.is_partial).lower()}
-    with Console(stderr=True).status("reading the files") as status:
+    console = Console(stderr=True, highlight=False, markup=False)
+    for name, why in request.left_out.items():
+        console.print(f"{name} is left out: {why}", soft_wrap=True)
+    with console.status("reading the files") as status:
         tracker = Tracker(runtime.root, uri)
         run = partial(run_stage, preset=preset, runtime=runtime, store=Store(runtime.root), tracker=tracker, tags=tags)
-        shown = _shown(status.update)
+        shown = _shown(status.update, partial(console.print, soft_wrap=True))
         try:
             answered = run(stage_of(request), upstream={}, on_event=shown)
             return answered if judge is None else _judged(partial(run, upstream={NAME: answered.artifact}, on_event=shown), request, judge)
@@ -174,12 +195,15 @@ def _judged(run: Callable[..., StageResult], request: Request, judge: Judge) -> 
     return result
 
 
-def _shown(update: Callable[[str], None]) -> Callable[[StageEvent], None]:
+def _shown(update: Callable[[str], None], tell: Callable[[str], None]) -> Callable[[StageEvent], None]:
+    """What goes on, on one line that changes; what must be heard, on lines that stay."""
     progress = Progress(lambda _percent, line: update(line.replace("step ", "answered ", 1)))
 
     def show(event: StageEvent) -> None:
         if event.report is not None:
             progress(event.report.step, event.report.num_steps, event.report.metrics)
+        elif event.text.startswith(WARNING):
+            tell(event.text.removeprefix(WARNING)[:2000])
         elif event.kind in ("log", "waiting"):
             update(event.text[:200])
 

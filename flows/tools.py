@@ -68,15 +68,20 @@ def compare(
         str | None, typer.Argument(metavar="RUN", help="The one that may be better.  [default: the pipeline run's other policy]")
     ] = None,
     profile: Annotated[
-        Profile | None, typer.Option("--profile", metavar="NAME", help="paper, current or strict.  [default: paper, or the files' own]")
+        Profile | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="paper, current or strict.  [default: paper for evaluations of `r1vl eval`; others have one of their own]",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with the rows gained and lost.")] = False,
     root: RootOption = None,
 ) -> None:
     """Say whether one policy is better than another. Paired on common rows: difference, 95 % interval and p-value by benchmark.
 
-    A RUN is an evaluation's key (its first letters will do), the name of a preset or model (its newest evaluation), a pipeline run's id or
-    last (RUN:warmup for its warm-up policy), a folder or DuckDB file, or what `r1vl score --rows` wrote.
+    A RUN is an evaluation's key or digest (its first letters will do), the name of a preset or model (its newest evaluation), a pipeline
+    run's id, its name or last (RUN:warmup for its warm-up policy), a folder or DuckDB file, or what `r1vl score --rows` wrote.
     """
     from flows.comparing import print_comparison
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from r1vl_core.config import Judge as JudgeDials
 from r1vl_core.data import responses as stored
 from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, ScoreRow, VerdictRow
-from r1vl_core.evaluation.benchmarks.intervals import COLUMN
+from r1vl_core.evaluation.benchmarks.intervals import COLUMN, intervals_of_means
 from r1vl_core.evaluation.benchmarks.registry import benchmark, choices_of, group_key
-from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Profile, Ruling
+from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Profile, Ruling, Totals
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, score
 from r1vl_core.evaluation.samples import ks, majority, pass_at
+from r1vl_core.evaluation.statistics import Interval
 from tasks.answer_files import Key
 from tasks.stages import Build, flat
 
@@ -46,8 +47,9 @@ def keep(
             samples = _scored(file, answers, profile, judge)
             verdicts += _verdicts(samples, answers, profile)
             numbers = _numbers(file, samples, answers)
-            scores += _scores(file.name, profile, numbers, samples)
-            summary[file.name][profile] = _summary(file.name, samples, numbers)
+            within = _intervals(file, samples)
+            scores += _scores(file.name, profile, numbers, within)
+            summary[file.name][profile] = _summary(samples, numbers, within)
     evaluation = _evaluation(request, dials)
     stored.write(job.out / stored.FILE, evaluation, questions, responses, verdicts, scores)
     (job.out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
@@ -105,8 +107,15 @@ def _numbers(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -
     return numbers
 
 
-def _scores(name: str, profile: Profile, numbers: Mapping[str, float], samples: Sequence[Scored]) -> Iterator[ScoreRow]:
-    within = samples[0].intervals if len(samples) == 1 else {}
+def _intervals(file: BenchmarkFile, samples: Sequence[Scored]) -> dict[str, Interval | None]:
+    """Of the published number and every table's cell, which are means over the samples."""
+    if len(samples) == 1:
+        return samples[0].intervals
+    judged = [[(file.rows[index], ruling.correct) for index, ruling in scored.rulings.items()] for scored in samples]
+    return intervals_of_means(file.name, judged, [Totals(scored.column, scored.tables) for scored in samples])
+
+
+def _scores(name: str, profile: Profile, numbers: Mapping[str, float], within: Mapping[str, Interval | None]) -> Iterator[ScoreRow]:
     for cell, value in numbers.items():
         yield ScoreRow(name, profile, cell, value, *(within.get(COLUMN if cell == PUBLISHED else cell) or ()))
 
@@ -121,12 +130,10 @@ def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> 
     return benchmark(file.name).sum_up(judged).column
 
 
-def _summary(name: str, samples: Sequence[Scored], numbers: Mapping[str, float]) -> dict[str, Any]:
+def _summary(samples: Sequence[Scored], numbers: Mapping[str, float], within: Mapping[str, Interval | None]) -> dict[str, Any]:
     num_rows = len(samples[0].rulings)
     unresolved = fmean(scored.num_unresolved / num_rows for scored in samples)
     judged = fmean(scored.num_judged / num_rows for scored in samples)
-    table: dict[str, Any] = {PUBLISHED: numbers[PUBLISHED], "interval": None, "share_unresolved": unresolved, "share_judged": judged}
-    if len(samples) == 1:
-        table["interval"], table["intervals"] = samples[0].intervals[COLUMN], samples[0].intervals
+    table = {"interval": within[COLUMN], "intervals": within, "share_unresolved": unresolved, "share_judged": judged}
     extra = {column: value for column, value in numbers.items() if column.startswith("pass@") or column == "majority"}
-    return {**table, **extra}
+    return {PUBLISHED: numbers[PUBLISHED], **table, **extra}

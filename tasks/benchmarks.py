@@ -7,13 +7,13 @@ served model. The profile is no part of the recipe, since all are computed: it o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from r1vl_core.config import Preset
-from r1vl_core.data.row_filter import matching
+from r1vl_core.data.row_filter import CannotAsk, matching
 from r1vl_core.evaluation.benchmarks.registry import prompt_text
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark
 from r1vl_core.evaluation.decoding import Decoding
@@ -22,12 +22,14 @@ from tasks.answer_files import read_answers
 from tasks.benchmark_answers import AskedText, check_pictures, write_questions
 from tasks.benchmark_results import keep
 from tasks.inputs import Inputs
-from tasks.launch import run_child
+from tasks.launch import WARNING, run_child
 from tasks.recipe import Recipe, spell
 from tasks.stages import Build, Stage
 
 NAME = "benchmarks"
 REVISION = 2
+REVISION_OF_SAMPLES = 3
+"""Where a row has several samples: what they come to has intervals since; a single one's scores are what they were."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of whom: benchmark files in the order given, which of their rows, and how responses are decoded."""
+    """What is asked of whom: benchmark files in the order given, which of their rows, and how responses are decoded.
+
+    `left_out` says of other benchmarks that were named why nothing is asked of them.
+    """
 
     who: Evaluated
     files: tuple[BenchmarkFile, ...]
@@ -76,11 +81,12 @@ class Request:
     where: str | None
     limit: int | None
     decoding: Decoding
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_partial(self) -> bool:
-        """Whether rows of a file are left out."""
-        return any(len(self.chosen[file.name]) < len(file.rows) for file in self.files)
+        """Whether rows of a file are left out, or all of one's."""
+        return bool(self.left_out) or any(len(self.chosen[file.name]) < len(file.rows) for file in self.files)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -92,16 +98,39 @@ class Request:
 
 
 def look_at(who: Evaluated, paths: Mapping[str, Path], where: str | None, limit: int | None, decoding: Decoding) -> Request:
-    """Read the files of the benchmarks by name, and choose rows. Raises ValueError for what cannot be asked or scored."""
-    files = tuple(read_benchmark(name, path) for name, path in paths.items())
-    chosen = {}
-    for file in files:
-        rows = list(file.rows.values())
-        places = range(len(rows)) if where is None else matching(rows, where, str(file.path))
-        chosen[file.name] = tuple(rows[place]["index"] for place in places)[:limit]
-        if not chosen[file.name]:
-            raise ValueError(f"--where {where!r}: no row of {file.path} ({len(rows)} rows); choose some of its rows")
-    return Request(who, files, chosen, where, limit, decoding)
+    """Read the files of the benchmarks by name, and choose rows; a benchmark without any is left out where another has some.
+
+    Raises ValueError for what cannot be asked or scored.
+    """
+    files = {name: read_benchmark(name, path) for name, path in paths.items()}
+    chosen: dict[str, tuple[str, ...]] = {}
+    refusals: dict[str, CannotAsk] = {}
+    for name, file in files.items():
+        try:
+            chosen[name] = _choose(file, where)[:limit]
+        except CannotAsk as refusal:
+            refusals[name] = refusal
+    if len(refusals) == len(files):
+        raise next(iter(refusals.values()))
+    asked = {name: files[name] for name, indices in chosen.items() if indices}
+    if not asked:
+        raise ValueError(f"--where {where!r}: {_none_chosen([files[name] for name in chosen], list(refusals))}; choose some rows")
+    none = {name: f"--where chooses none of its {len(files[name].rows):,} rows" for name in chosen if name not in asked}
+    left_out = {**none, **{name: f"--where cannot be asked of it: {refusal.reason}" for name, refusal in refusals.items()}}
+    return Request(who, tuple(asked.values()), {name: chosen[name] for name in asked}, where, limit, decoding, left_out)
+
+
+def _choose(file: BenchmarkFile, where: str | None) -> tuple[str, ...]:
+    """Indices of the rows for which the expression is true. Raises CannotAsk."""
+    rows = list(file.rows.values())
+    places = range(len(rows)) if where is None else matching(rows, where, str(file.path))
+    return tuple(rows[place]["index"] for place in places)
+
+
+def _none_chosen(files: Sequence[BenchmarkFile], refusing: Sequence[str]) -> str:
+    """What was looked through in vain, and of what the expression cannot even be asked."""
+    told = " and ".join(f"no row of {file.path} ({len(file.rows):,} rows)" for file in files)
+    return f"{told}; it cannot be asked of {', '.join(refusing)}" if refusing else told
 
 
 def stage_of(request: Request) -> Stage:
@@ -113,7 +142,8 @@ def stage_of(request: Request) -> Stage:
         settings = {**request.settings, "benchmarks": [*files], "where": request.where, "limit": request.limit}
         if request.where is not None:  # it may say random() or today(): what was chosen is what is asked
             settings["rows"] = hashlib.sha256(spell(request.chosen).encode("ascii")).hexdigest()
-        return Recipe(NAME, REVISION, settings, {**files, "policy": who.digest}, {who.prompt: prompt_digest(who.prompt)})
+        revision = REVISION if request.decoding.num_samples == 1 else REVISION_OF_SAMPLES
+        return Recipe(NAME, revision, settings, {**files, "policy": who.digest}, {who.prompt: prompt_digest(who.prompt)})
 
     def build(job: Build) -> Mapping[str, Any]:
         questions = [
@@ -124,7 +154,7 @@ def stage_of(request: Request) -> Stage:
         write_questions(job.work, questions)
         answered = read_answers(job.work)
         if answered:
-            job.log(f"{len(answered):,} of {len(questions):,} rows are answered already")
+            job.log(f"{WARNING}{len(answered):,} of {len(questions):,} rows were answered by an earlier run; their answers are kept")
         left = [question for question in questions if (question.benchmark, question.index) not in answered]
         check_pictures(left, _paths(request), job.preset.curate.max_image_pixels)
         _have_answered(job, request, questions)

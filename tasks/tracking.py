@@ -168,7 +168,7 @@ class _Client:
 
     def _connect(self) -> Any:
         if self.uri is None:
-            raise Unreachable("no tracking server is configured")
+            raise Unreachable("no MLflow server is up")
         if self._mlflow is None:
             for name, value in _ENVIRONMENT.items():
                 os.environ.setdefault(name, value)

@@ -49,12 +49,12 @@ def value(strata: Sequence[Stratum]) -> float:
 def bootstrap_interval(strata: Sequence[Stratum], confidence: float = 0.95, seed: int = 0) -> Interval | None:
     """Percentile interval of the number, in its own unit; None when a stratum has one cluster, or none: it says nothing then.
 
-    Where every row is right, or every row wrong, no resample differs: the ends are Wilson's then, each cluster counted once.
+    Where all clusters fare alike, as where every row is right, no resample differs: the ends are Wilson's then, each cluster counted once.
     """
     if not strata or min(one.num_clusters for one in strata) < 2:
         return None
-    if all((one.hits == 0).all() for one in strata) or all((one.hits == one.totals).all() for one in strata):
-        return _at_an_end(strata, confidence)
+    if all(is_alike(one.hits, one.totals) for one in strata):
+        return _where_alike(strata, confidence)
     return _percentiles(resampled(strata, seed), confidence)
 
 
@@ -69,6 +69,11 @@ def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], co
     # Equal totals: the difference of two shares is the share of the difference.
     gained = [Stratum(after.hits - before.hits, after.totals, after.weights) for before, after in zip(first, second, strict=True)]
     return _percentiles(resampled(gained, seed), confidence)
+
+
+def is_alike(hits: Counts, totals: Counts) -> bool:
+    """Whether every cluster has the same share of hits: resamples do not differ then, which does not make a number certain."""
+    return bool((hits * totals.sum(0) == hits.sum(0) * totals).all())
 
 
 def resampled(strata: Sequence[Stratum], seed: int, num_resamples: int = NUM_RESAMPLES) -> Samples:
@@ -96,9 +101,9 @@ def _percentiles(samples: Samples, confidence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _at_an_end(strata: Sequence[Stratum], confidence: float) -> Interval:
+def _where_alike(strata: Sequence[Stratum], confidence: float) -> Interval:
     whole = sum(sum(one.weights) for one in strata)
     num_clusters = sum(one.num_clusters for one in strata)
-    num_right = num_clusters if any(one.hits.any() for one in strata) else 0
+    num_right = round(num_clusters * value(strata) / whole, 9)
     low, high = wilson_interval(num_right, num_clusters, confidence)
     return Interval(low * whole, high * whole)

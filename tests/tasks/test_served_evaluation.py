@@ -184,7 +184,7 @@ def broken(name: str, folder: Path) -> Path:
     [
         ("truncated", "row '3', column 'image': "),
         ("no base64", "row 4 (index '3'), column 'image': not base64"),
-        ("no such row", "row 4 (index '3'), column 'image': refers to row '99', which holds no picture"),
+        ("no such row", "row 4 (index '3'), column 'image': '99' is neither a picture nor the index of a row"),
         ("no column", "no column 'image' in its header line"),
     ],
 )
