@@ -94,7 +94,7 @@ def _table(request: Request, names: list[str], summary: Mapping[str, Any], profi
     ours = {name: summary[name][profile][PUBLISHED] for name in names}
     has_all = average(ours) is not None  # the mean of some stands beside no mean of eight
     if has_all:
-        table.add_column("AVG\npartial" if request.is_partial else "AVG", justify="right", no_wrap=True)
+        table.add_column("AVG\npart" if request.is_partial else "AVG", justify="right", no_wrap=True)
     if any(name != "handwriting" for name in names):
         for model, row in PAPER.items():
             table.add_row(f"{model}*", *(_number(name, row.get(name)) for name in names), *([_cut(average(row))] if has_all else []))

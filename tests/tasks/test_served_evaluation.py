@@ -8,6 +8,7 @@ import json
 import re
 import resource
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -88,6 +89,33 @@ def test_what_was_answered_before_it_stopped_is_not_asked_again(data: Path, caps
 def test_what_the_user_must_mend_is_told(reply: Reply, told: str, data: Path) -> None:
     with serving(lambda _request, _number: reply) as server, pytest.raises(ValueError, match=told):
         ask(data, server.url)
+
+
+def nobody() -> str:
+    """An address at which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+
+
+def test_where_nothing_listens_nothing_is_waited_for(data: Path) -> None:
+    url = nobody()
+    with pytest.raises(OSError, match=re.escape(f"no model at {url}: connection failed")) as error:
+        ask(data, url)
+    assert str(error.value).endswith("start it there, or correct --endpoint")
+    judged = ["score", "mathverse", "--data", FIXTURES / "mathverse.tsv", "--responses", data / "said.jsonl", "--judge", url]
+    (data / "said.jsonl").write_text('{"index": "2", "response": "perhaps"}\n')
+    done = r1vl(*judged, "--judge-model", "m", "--root", data / "root")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert f"no judge at {url}: connection failed" in done.stderr
+    assert "correct --judge\n" in done.stderr
+
+
+def test_that_it_is_waited_for_is_said_once(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(lambda _request, number: fails(503, "loading", retry_after="0") if number <= 3 else says("Yes")) as server:
+        ask(data, server.url, limit=1)
+    said = capsys.readouterr().err
+    assert said.count("does not answer") == said.count(f"the model at {server.url} does not answer (answered 503: loading)") == 1
 
 
 def test_half_a_surrogate_pair_is_an_answer_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
