@@ -15,7 +15,7 @@ from r1vl_core.data import responses as stored
 from r1vl_core.evaluation.benchmarks.average import Average, average
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, Profile
 from r1vl_core.evaluation.published import PAPER, TITLES
-from tasks.benchmark_results import PUBLISHED, read_summary
+from tasks.benchmark_results import MAJORITY, PUBLISHED, read_summary
 from tasks.benchmarks import Request
 from tasks.stages import StageResult
 
@@ -119,8 +119,13 @@ def _line(name: str, table: Mapping[str, Any], profile: Profile) -> str:
     if found["interval"]:
         parts.append("95 % interval {:.1f} – {:.1f}".format(*found["interval"]))
     parts.append(rows if table["num_samples"] == 1 else f"{rows}, mean of {table['num_samples']} samples")
-    parts += [f"{key} {value:.1f}" for key, value in found.items() if key.startswith("pass@") or key == "majority"]
+    parts += [_of_samples(key, found) for key in found if key.startswith("pass@") or key == MAJORITY]
     if found["share_judged"]:
         parts.append(f"{found['share_judged']:.1%} decided by the judge")
     parts.append(f"{found['share_unresolved']:.1%} decided by no rule, and counted as wrong")
     return " · ".join(parts)
+
+
+def _of_samples(key: str, found: Mapping[str, Any]) -> str:
+    within = found["intervals"].get(key)
+    return f"{key} {found[key]:.1f}" + (" ({:.1f} – {:.1f})".format(*within) if within else "")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from r1vl_core.config import Judge as JudgeDials
 from r1vl_core.data import responses as stored
 from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, ScoreRow, VerdictRow
-from r1vl_core.evaluation.benchmarks.intervals import COLUMN, intervals_of_means
+from r1vl_core.evaluation.benchmarks.intervals import COLUMN, intervals, intervals_of_means
 from r1vl_core.evaluation.benchmarks.registry import benchmark, choices_of, group_key
-from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Profile, Ruling, Totals
+from r1vl_core.evaluation.benchmarks.rulings import PROFILES, Judged, Profile, Ruling, Totals
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, Judge, Scored, score
+from r1vl_core.evaluation.bootstrap import mean_interval
 from r1vl_core.evaluation.samples import ks, majority, pass_at
 from r1vl_core.evaluation.statistics import Interval
 from tasks.answer_files import Key
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 PUBLISHED = "published"
+MAJORITY = "majority"
 
 Answers = Mapping[str, Sequence[ResponseRow]]
 """The responses to a benchmark's rows, sample after sample, by index."""
@@ -46,8 +48,9 @@ def keep(
             job.log(f"scoring {file.name}, {profile}")
             samples = _scored(file, answers, profile, judge)
             verdicts += _verdicts(samples, answers, profile)
-            numbers = _numbers(file, samples, answers)
-            within = _intervals(file, samples)
+            voted = _voted(file, samples, answers) if len(samples) > 1 else []
+            numbers = _numbers(file, samples, voted)
+            within = _intervals(file, samples, voted)
             scores += _scores(file.name, profile, numbers, within)
             summary[file.name][profile] = _summary(samples, numbers, within)
     evaluation = _evaluation(request, dials)
@@ -95,24 +98,33 @@ def _word(ruling: Ruling) -> str:
     return "correct" if ruling.correct else "unresolved" if ruling.decided_by == "unresolved" else "wrong"
 
 
-def _numbers(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> dict[str, float]:
+def _numbers(file: BenchmarkFile, samples: Sequence[Scored], voted: Judged) -> dict[str, float]:
     """The published number and every table's cell, means over the samples; of several samples pass@k and what their vote comes to."""
     tables = [flat({PUBLISHED: scored.column, **scored.tables}) for scored in samples]
     numbers = {name: fmean(table[name] for table in tables) for name in tables[0]}
     if len(samples) > 1:
-        rights = [sum(scored.rulings[index].correct for scored in samples) for index in answers]
-        for k in ks(len(samples)):
-            numbers[f"pass@{k}"] = 100 * fmean(pass_at(k, len(samples), right) for right in rights)
-        numbers["majority"] = _voted(file, samples, answers)
+        numbers |= {name: 100 * fmean(shares) for name, shares in _passed(samples).items()}
+        numbers[MAJORITY] = benchmark(file.name).sum_up(voted).column
     return numbers
 
 
-def _intervals(file: BenchmarkFile, samples: Sequence[Scored]) -> dict[str, Interval | None]:
-    """Of the published number and every table's cell, which are means over the samples."""
+def _intervals(file: BenchmarkFile, samples: Sequence[Scored], voted: Judged) -> dict[str, Interval | None]:
+    """Of the published number and every table's cell, which are means over the samples; of several, also of pass@k and their vote."""
     if len(samples) == 1:
         return samples[0].intervals
     judged = [[(file.rows[index], ruling.correct) for index, ruling in scored.rulings.items()] for scored in samples]
-    return intervals_of_means(file.name, judged, [Totals(scored.column, scored.tables) for scored in samples])
+    found = intervals_of_means(file.name, judged, [Totals(scored.column, scored.tables) for scored in samples])
+    clusters = [group_key(file.name, file.rows[index]) or (index,) for index in samples[0].rulings]
+    for name, shares in _passed(samples).items():
+        within = mean_interval(shares, clusters)
+        found[name] = within and Interval(100 * within.low, 100 * within.high)
+    return {**found, MAJORITY: intervals(file.name, voted, benchmark(file.name).sum_up(voted))[COLUMN]}
+
+
+def _passed(samples: Sequence[Scored]) -> dict[str, list[float]]:
+    """For each k worth telling each row's pass@k, a fraction."""
+    rights = [sum(scored.rulings[index].correct for scored in samples) for index in samples[0].rulings]
+    return {f"pass@{k}": [pass_at(k, len(samples), right) for right in rights] for k in ks(len(samples))}
 
 
 def _scores(name: str, profile: Profile, numbers: Mapping[str, float], within: Mapping[str, Interval | None]) -> Iterator[ScoreRow]:
@@ -120,14 +132,14 @@ def _scores(name: str, profile: Profile, numbers: Mapping[str, float], within: M
         yield ScoreRow(name, profile, cell, value, *(within.get(COLUMN if cell == PUBLISHED else cell) or ()))
 
 
-def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> float:
-    """The published number, each row's response being the one that most of its samples agree with."""
+def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> Judged:
+    """Is each row right, its response being the one that most of its samples agree with?"""
     judged = []
     for index, row in file.rows.items():
         if index in answers:
             place = majority([response.response for response in answers[index]], choices_of(file.name, row))
             judged.append((row, samples[place].rulings[index].correct))
-    return benchmark(file.name).sum_up(judged).column
+    return judged
 
 
 def _summary(samples: Sequence[Scored], numbers: Mapping[str, float], within: Mapping[str, Interval | None]) -> dict[str, Any]:
@@ -135,5 +147,5 @@ def _summary(samples: Sequence[Scored], numbers: Mapping[str, float], within: Ma
     unresolved = fmean(scored.num_unresolved / num_rows for scored in samples)
     judged = fmean(scored.num_judged / num_rows for scored in samples)
     table = {"interval": within[COLUMN], "intervals": within, "share_unresolved": unresolved, "share_judged": judged}
-    extra = {column: value for column, value in numbers.items() if column.startswith("pass@") or column == "majority"}
+    extra = {column: value for column, value in numbers.items() if column.startswith("pass@") or column == MAJORITY}
     return {PUBLISHED: numbers[PUBLISHED], **table, **extra}

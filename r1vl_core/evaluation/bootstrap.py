@@ -7,7 +7,7 @@ each stratum. The seed is fixed: the same verdicts give the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -17,6 +17,8 @@ from r1vl_core.evaluation.statistics import Interval, wilson_interval
 
 NUM_RESAMPLES = 10_000
 """The ends of an interval move by about a fiftieth of its width between seeds."""
+
+_PARTS = 100_000
 
 Counts = Int[numpy.ndarray, "clusters shares"]
 Samples = Float[numpy.ndarray, " resamples"]
@@ -56,6 +58,21 @@ def bootstrap_interval(strata: Sequence[Stratum], confidence: float = 0.95, seed
     if all(is_alike(one.hits, one.totals) for one in strata):
         return _where_alike(strata, confidence)
     return _percentiles(resampled(strata, seed), confidence)
+
+
+def mean_interval(shares: Sequence[float], clusters: Sequence[Hashable], confidence: float = 0.95) -> Interval | None:
+    """Interval of the mean of fractions, one a row, whole clusters drawn anew; to a hundred thousandth, and None as `bootstrap_interval`.
+
+    >>> mean_interval([0.25, 0.75], ["a", "a"]) is None
+    True
+    """
+    sums: dict[Hashable, list[int]] = {}
+    for share, cluster in zip(shares, clusters, strict=True):
+        found = sums.setdefault(cluster, [0, 0])
+        found[0] += round(share * _PARTS)
+        found[1] += _PARTS
+    counts = numpy.array(list(sums.values()), dtype=numpy.int64)
+    return bootstrap_interval([Stratum(counts[:, :1], counts[:, 1:], (1.0,))], confidence)
 
 
 def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], confidence: float = 0.95, seed: int = 0) -> Interval | None:

@@ -118,6 +118,8 @@ def test_several_samples_have_pass_at_k_and_a_vote(data: Path, tmp_path: Path) -
     assert [row.sample for row in stored.read_responses(Path(json.loads(done.stdout)["responses"]))] == [0, 1, 2] * 6
     assert table["interval"][0] <= table["published"] <= table["interval"][1]
     within = {row.column_name: (row.low, row.high) for row in stored.read_scores(Path(json.loads(done.stdout)["responses"]))}
+    assert within.keys() >= {"pass@2", "majority"}
+    assert all(within[name][0] <= table[name] <= within[name][1] for name in ("pass@1", "pass@2", "pass@3", "majority"))
     assert {name: tuple(ends) for name, ends in table["intervals"].items() if ends and name != "column"}.items() <= within.items()
 
 

@@ -14,7 +14,7 @@ from scipy import stats
 from r1vl_core.evaluation.benchmarks.intervals import intervals, intervals_of_means, numbers
 from r1vl_core.evaluation.benchmarks.registry import benchmark, group_key
 from r1vl_core.evaluation.benchmarks.tables import Percent
-from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, bootstrap_interval, value
+from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, bootstrap_interval, mean_interval, value
 from r1vl_core.evaluation.statistics import wilson_interval
 from tasks.stages import flat
 
@@ -178,3 +178,12 @@ def test_clusters_that_fare_alike_do_not_make_a_number_certain() -> None:
     found = intervals("mme", judged, benchmark("mme").sum_up(judged))
     low, high = wilson_interval(4.5, 9)
     assert found["accuracy.OCR"] == pytest.approx((100 * low, 100 * high))
+
+
+def test_a_mean_of_fractions_is_as_sure_as_the_rows_they_stand_for() -> None:
+    draws = random.Random(10)
+    rights = [draws.random() < 0.6 for _ in range(200)]
+    found = mean_interval(list(map(float, rights)), range(200))
+    assert found == pytest.approx(bootstrap_interval([stratum([[right] for right in rights])]))
+    clustered = mean_interval(list(map(float, rights)), [number // 10 for number in range(200)])
+    assert clustered == pytest.approx(bootstrap_interval([stratum([rights[at : at + 10] for at in range(0, 200, 10)])]))
