@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
+from rich.text import Text
 
 from flows.choosing import choose, is_file_name, preset_names
 from flows.evaluation_table import as_plain, print_evaluation
@@ -176,7 +178,7 @@ def _answered(runtime: Runtime, request: Request, judge: Judge | None) -> StageR
     with console.status("reading the files") as status:
         tracker = Tracker(runtime.root, uri)
         run = partial(run_stage, preset=preset, runtime=runtime, store=Store(runtime.root), tracker=tracker, tags=tags)
-        shown = _shown(status.update, partial(console.print, soft_wrap=True))
+        shown = following(status, console)
         try:
             answered = run(stage_of(request), upstream={}, on_event=shown)
             return answered if judge is None else _judged(partial(run, upstream={NAME: answered.artifact}, on_event=shown), request, judge)
@@ -195,15 +197,19 @@ def _judged(run: Callable[..., StageResult], request: Request, judge: Judge) -> 
     return result
 
 
-def _shown(update: Callable[[str], None], tell: Callable[[str], None]) -> Callable[[StageEvent], None]:
-    """What goes on, on one line that changes; what must be heard, on lines that stay."""
-    progress = Progress(lambda _percent, line: update(line.replace("step ", "answered ", 1)))
+def following(status: Status, console: Console) -> Callable[[StageEvent], None]:
+    """What goes on, on one line that changes; what must be heard, on lines that stay. Brackets in what a process says are no markup."""
+
+    def update(line: str) -> None:
+        status.update(Text(line))
+
+    progress = Progress(lambda _percent, line: update(line.replace("step", "answered", 1).replace("step", "row")))
 
     def show(event: StageEvent) -> None:
         if event.report is not None:
             progress(event.report.step, event.report.num_steps, event.report.metrics)
         elif event.text.startswith(WARNING):
-            tell(event.text.removeprefix(WARNING)[:2000])
+            console.print(event.text.removeprefix(WARNING)[:2000], soft_wrap=True)
         elif event.kind in ("log", "waiting"):
             update(event.text[:200])
 

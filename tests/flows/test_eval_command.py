@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,12 +14,16 @@ from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
 
-from flows.evaluating import Asked, evaluate
+from flows.evaluating import Asked, evaluate, following
 from r1vl_core.config import Runtime
 from r1vl_core.data import responses as stored
 from r1vl_core.evaluation.published import FILES
 from r1vl_core.handwriting.world import make_world
+from r1vl_core.report import Report
+from tasks.launch import WARNING
+from tasks.stages import StageEvent
 from tests.core.evaluation.benchmarks.files import FIXTURES
 from tests.flows.command import r1vl
 from tests.flows.waiting import wait_until
@@ -187,3 +192,20 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
     done = told("r1vl-tiny", "--benchmarks", "mmstar", "--data-dir", tmp_path, root=tmp_path / "root")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert f"no file {tmp_path / 'MMStar.tsv'}" in done.stderr
+
+
+@pytest.mark.parametrize("said", ["[E205 [/io/third_party/pair.cc:553] connection closed", "[red] [/] 100%"])
+def test_brackets_in_what_a_process_says_are_shown_as_they_are(said: str) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100, markup=False, highlight=False)
+    with console.status("") as status:
+        follow = following(status, console)
+        follow(StageEvent("benchmarks", "log", said))
+        console.print(status.renderable)
+        follow(StageEvent("benchmarks", "log", f"{WARNING}{said}!"))
+        for step in (1, 9):
+            follow(StageEvent("benchmarks", "report", report=Report(step, 9, {})))
+        console.print(status.renderable)
+    assert f" {said}\n" in shown.getvalue()
+    assert f"{said}!\n" in shown.getvalue()
+    assert "answered 9/9" in shown.getvalue()
