@@ -75,7 +75,7 @@ def evaluate(runtime: Runtime, asked: Asked, profile: Profile, judge: Judge | No
     if as_json:
         print(json.dumps(as_plain(request, result, profile, judge)))
     else:
-        print_evaluation(Console(), request, result, profile, judge)
+        print_evaluation(Console(markup=False, highlight=False), request, result, profile, judge)
 
 
 def names_of(benchmarks: str) -> list[str]:

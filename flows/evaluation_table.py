@@ -26,22 +26,22 @@ def print_evaluation(console: Console, request: Request, result: StageResult, pr
     summary = read_summary(result.artifact.path)
     names = [name for name in BENCHMARKS if name in summary]
     for line in _cells(result.artifact.path / stored.FILE, names, profile):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True)
     partial = ", PARTIAL: rows were left out" if request.is_partial else ""
     by = f", judged by {judge.model} where no rule decides" if judge else ""
-    console.print(f"Published numbers, profile {profile}{by}{partial}; * the paper's own", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Published numbers, profile {profile}{by}{partial}; * the paper's own", soft_wrap=True)
     console.print(_table(request, names, summary, profile))
     for name in names:
-        console.print(_line(name, summary[name], profile), soft_wrap=True, highlight=False)
+        console.print(_line(name, summary[name], profile), soft_wrap=True)
     if mean := average({name: summary[name][profile][PUBLISHED] for name in names}):
         of = ", of partial numbers" if request.is_partial else ""
-        console.print(f"  {'AVG':<14} {mean.exact:.4f} exact, {mean.cut:.1f} cut as the paper cuts it{of}", highlight=False)
+        console.print(f"  {'AVG':<14} {mean.exact:.4f} exact, {mean.cut:.1f} cut as the paper cuts it{of}")
     if request.where is not None:
-        console.print(f"  rows chosen by --where {request.where!r}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"  rows chosen by --where {request.where!r}", soft_wrap=True)
     for name, why in request.left_out.items():
-        console.print(f"  {name} is left out: {why}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"  {result.state}: {result.artifact.path / stored.FILE}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"  key: {result.key[:12]}, which `r1vl compare` and `r1vl eval-page` take", highlight=False, markup=False)
+        console.print(f"  {name} is left out: {why}", soft_wrap=True)
+    console.print(f"  {result.state}: {result.artifact.path / stored.FILE}", soft_wrap=True)
+    console.print(f"  key: {result.key[:12]}, which `r1vl compare` and `r1vl eval-page` take")
 
 
 def as_plain(request: Request, result: StageResult, profile: Profile, judge: Judge | None) -> dict[str, Any]:

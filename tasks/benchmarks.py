@@ -19,10 +19,10 @@ from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmar
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.prompts import prompt_digest
 from tasks.answer_files import read_answers
-from tasks.benchmark_answers import AskedText, check_pictures, write_questions
+from tasks.benchmark_answers import TOKENS_AT_ONCE, AskedText, check_pictures, write_questions
 from tasks.benchmark_results import keep
 from tasks.inputs import Inputs
-from tasks.launch import WARNING, run_child
+from tasks.launch import WARNING, StageKilled, StageStopped, run_child
 from tasks.recipe import Recipe, spell
 from tasks.stages import Build, Stage
 
@@ -30,6 +30,8 @@ NAME = "benchmarks"
 REVISION = 2
 REVISION_OF_SAMPLES = 3
 """Where a row has several samples: what they come to has intervals since; a single one's scores are what they were."""
+
+_KEPT = "every answer is kept: run again to go on"
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,16 @@ def _have_answered(job: Build, request: Request, questions: list[AskedText]) -> 
         "work": str(job.work),
     }
     # Each process answers rows of its own with the whole policy: there is nothing to shard.
-    run_child(replace(job, runtime=job.runtime.model_copy(update={"accelerate_config": None})), order)
+    try:
+        run_child(replace(job, runtime=job.runtime.model_copy(update={"accelerate_config": None})), order)
+    except StageKilled as killed:
+        budgets = f"default: {TOKENS_AT_ONCE['cpu']:,} on a CPU, {TOKENS_AT_ONCE['cuda']:,} on a GPU"
+        raise StageKilled(
+            "a process that asks the policy was killed by signal 9, mostly by the kernel because the machine ran out of memory: free some, "
+            f"or lower R1VL_TOKEN_BUDGET ({budgets}); {_KEPT}"
+        ) from killed
+    except StageStopped as stopped:
+        raise StageStopped(f"stopped when asked to; {_KEPT}") from stopped
 
 
 def _paths(request: Request) -> dict[str, str]:

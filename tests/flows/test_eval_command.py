@@ -89,6 +89,19 @@ def test_killed_and_run_again_it_asks_nothing_twice_and_ends_the_same(data: Path
     assert len(responses_of(whole)) == 40
 
 
+def test_a_process_that_was_killed_is_told_with_what_to_do_about_an_evaluation(data: Path, tmp_path: Path) -> None:
+    asked = ["r1vl-tiny", "--benchmarks", "handwriting", "--data-dir", data, "--max-new-tokens", "40"]
+    few = environment(R1VL_TOKEN_BUDGET="400", R1VL_NUM_PROCESSES="2")
+    process = subprocess.Popen(command(*asked, root=tmp_path), env=few, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: answers_in(tmp_path))
+    ranks = [each for each in psutil.Process(process.pid).children(recursive=True) if "LOCAL_RANK" in each.environ()]
+    os.kill(ranks[-1].pid, signal.SIGKILL)
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert re.search(r"^r1vl: a process that asks the policy was killed by signal 9.*; every answer is kept: run again", told, re.MULTILINE)
+    assert "Traceback" not in told
+
+
 def test_every_benchmark_stands_in_one_table_and_a_second_time_no_model_is_asked(data: Path, tmp_path: Path) -> None:
     asked = ["r1vl-tiny", "--data-dir", data, "--max-new-tokens", "4", "--where", "index <> '1'"]
     first = told(*asked, root=tmp_path)

@@ -91,6 +91,13 @@ def test_what_the_user_must_mend_is_told(reply: Reply, told: str, data: Path) ->
         ask(data, server.url)
 
 
+def test_a_models_name_is_shown_as_it_is(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(lambda _request, _number: says("Yes")) as server:
+        asked = Asked(None, "mme", data, endpoint=server.url, model="[bold]7B[/x]", limit=2)
+        evaluate(Runtime(root=data / "root"), asked, "paper", as_json=False)
+    assert " [bold]7B[/x] " in capsys.readouterr().out
+
+
 def nobody() -> str:
     """An address at which nothing listens."""
     with socket.socket() as taken:
