@@ -16,6 +16,7 @@ from rich.text import Text
 
 from flows.choosing import choose, is_file_name, preset_names
 from flows.evaluation_table import as_plain, print_evaluation
+from flows.judging import endpoint_dials
 from flows.policies import given, made_last_of
 from flows.progress import Progress
 from flows.runtime import ready_root
@@ -56,6 +57,7 @@ class Asked:
     seed: int = 0
     endpoint: str | None = None
     model: str | None = None
+    endpoint_settings: tuple[str, ...] = ()
 
 
 def evaluate(runtime: Runtime, asked: Asked, profile: Profile, judge: Judge | None = None, *, as_json: bool) -> None:
@@ -121,6 +123,8 @@ def _who(runtime: Runtime, asked: Asked) -> tuple[Evaluated, int]:
         raise ValueError(f"--prompt {asked.prompt}: no prompt template has this name; there are {', '.join(prompt_names())}")
     if asked.endpoint is not None:
         return _served(asked, asked.endpoint), SERVED_MAX_NEW_TOKENS
+    if asked.endpoint_settings:
+        raise ValueError("--endpoint-set needs --endpoint URL, the served model's address")
     if asked.model is not None:
         raise ValueError(f"--model {asked.model}: names a served model; give its --endpoint too, or the folder of a checkpoint as argument")
     if asked.policy is None:
@@ -159,10 +163,8 @@ def _served(asked: Asked, endpoint: str) -> Evaluated:
         raise ValueError(f"{asked.policy} and --endpoint {endpoint}: two to ask; give one of them")
     if asked.model is None:
         raise ValueError(f"--endpoint {endpoint}: give the model's name there with --model")
-    from tasks.served import dials_of
-
-    dials_of(endpoint, asked.model, 1)
-    served = Served(endpoint, asked.model, os.environ.get(ServedModel.KEY_VARIABLE, ""))
+    dials = endpoint_dials(endpoint, asked.model, asked.endpoint_settings)
+    served = Served(dials, os.environ.get(ServedModel.KEY_VARIABLE, ""))
     return Evaluated(asked.model, asked.prompt or "plain", SERVED_MAX_PIXELS, served.digest, served=served)
 
 

@@ -120,6 +120,14 @@ def evaluate(
         str | None, typer.Option("--endpoint", metavar="URL", help="Ask a served model: https://host/v1; its key: R1VL_ENDPOINT_API_KEY.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name at the endpoint.")] = None,
+    endpoint_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint-set",
+            metavar="KEY=VALUE",
+            help="concurrency=64, timeout_s, max_attempts, token_limit=max_completion_tokens, or request={…}: fields sent, null for none.",
+        ),
+    ] = None,
     judge: JudgeOption = None,
     judge_model: JudgeModelOption = None,
     judge_settings: JudgeSetOption = None,
@@ -132,7 +140,10 @@ def evaluate(
     from flows.evaluating import evaluate as answer_and_print
     from flows.judging import judge_dials
 
-    asked = Asked(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model)
+    asked = Asked(
+        *(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model),
+        endpoint_settings=tuple(endpoint_settings or ()),
+    )
     answer_and_print(runtime, asked, profile, judge_dials(judge, judge_model, judge_settings or [], profile), as_json=as_json)
 
 

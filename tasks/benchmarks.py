@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from r1vl_core.config import Preset
+from r1vl_core.config import Preset, ServedModel
 from r1vl_core.data.row_filter import CannotAsk, matching
 from r1vl_core.evaluation.benchmarks.registry import prompt_text
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark
@@ -38,21 +38,22 @@ _KEPT = "every answer is kept: run again to go on"
 class Served:
     """A model behind an OpenAI-compatible endpoint, and the key it is asked with, which no text shows.
 
-    >>> Served("http://127.0.0.1:8000/v1", "m", "secret")
+    >>> Served(ServedModel(base_url="http://127.0.0.1:8000/v1", model="m"), "secret")
     Served(base_url='http://127.0.0.1:8000/v1', model='m')
     """
 
-    base_url: str
-    model: str
+    dials: ServedModel
     key: str
 
     def __repr__(self) -> str:
-        return f"Served(base_url={self.base_url!r}, model={self.model!r})"
+        return f"Served(base_url={self.dials.base_url!r}, model={self.dials.model!r})"
 
     @property
     def digest(self) -> str:
-        """sha256 of address and name: what is known of a model that only answers."""
-        return hashlib.sha256(spell({"base_url": self.base_url, "model": self.model}).encode("ascii")).hexdigest()
+        """sha256 of address and name, and of what else is sent where something is: what is known of a model that only answers."""
+        about: dict[str, Any] = {"base_url": self.dials.base_url, "model": self.dials.model}
+        about |= {"request": self.dials.request} if self.dials.request else {}
+        return hashlib.sha256(spell(about).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from pydantic import ValidationError
 
 from r1vl_core.config import ServedModel
 from r1vl_core.data.images import PictureError, open_image
@@ -33,17 +32,6 @@ class ModelStopped(OSError):
     """The evaluation cannot go on now: the service does not answer, or has no credit. Every answer is kept; a rerun goes on."""
 
 
-def dials_of(base_url: str, model: str, max_new_tokens: int) -> ServedModel:
-    """How the model is asked. Raises ValueError for what is no address, or holds a password."""
-    try:
-        return ServedModel(base_url=base_url, model=model, max_answer_tokens=max_new_tokens)
-    except ValidationError:
-        raise ValueError(
-            f"--endpoint {base_url.rpartition('@')[2]} --model {model}: write the address as https://host/v1, without a password, and a "
-            f"model's name; a key stands in {ServedModel.KEY_VARIABLE}"
-        ) from None
-
-
 def answer_all(
     job: Build,
     served: Served,
@@ -59,7 +47,7 @@ def answer_all(
     done = read_answers(job.work)
     left = [question for question in questions if (question.benchmark, question.index) not in done]
     waiting = with_pictures(left, files)  # shared by all that ask
-    dials = dials_of(served.base_url, served.model, decoding.max_new_tokens)
+    dials = served.dials.model_copy(update={"max_answer_tokens": decoding.max_new_tokens})
     pace = pace or Pace(dials.concurrency)
     patience = _Patience(dials, pace, job.log)
     problems: list[OSError | ValueError] = []
@@ -71,7 +59,7 @@ def answer_all(
             async def answer_one(question: AskedText, pictures: Sequence[bytes]) -> None:
                 nonlocal num_done
                 messages = messages_of(question, pictures, job.preset.curate.max_image_pixels)
-                drawn = [await patience.answered(endpoint, messages, _sampling(decoding, n)) for n in range(decoding.num_samples)]
+                drawn = [await patience.answered(endpoint, messages, _fields(dials, decoding, n)) for n in range(decoding.num_samples)]
                 file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
                 num_done += 1
                 job.on_report(Report(num_done, len(questions), {}))
@@ -161,10 +149,12 @@ class _Patience:
         return problem
 
 
-def _sampling(decoding: Decoding, sample: int) -> dict[str, Any]:
-    if decoding.temperature is None:
-        return {"temperature": 0.0}
-    return {"temperature": decoding.temperature, "seed": decoding.seed + sample}
+def _fields(dials: ServedModel, decoding: Decoding, sample: int) -> dict[str, Any]:
+    """How a response is sampled, and what else is asked for; a field that is null there is not sent at all: some services refuse them."""
+    sampling = {"temperature": 0.0}
+    if decoding.temperature is not None:
+        sampling = {"temperature": decoding.temperature, "seed": decoding.seed + sample}
+    return {**sampling, **dials.request}
 
 
 def _row(question: AskedText, sample: int, completion: Completion) -> ResponseRow:

@@ -177,7 +177,7 @@ def test_its_key_is_what_compare_takes_and_the_mean_of_eight_stands_beside_no_ot
         ({"policy": "{empty}"}, "config.json"),
         ({}, "nobody to ask"),
         ({"endpoint": "http://127.0.0.1:9/v1"}, "--model"),
-        ({"endpoint": "nowhere", "model": "m"}, "--endpoint nowhere"),
+        ({"endpoint": "nowhere", "model": "m"}, '--endpoint: base_url "nowhere" is no address'),
         ({"policy": "r1vl-tiny", "endpoint": "http://127.0.0.1:9/v1", "model": "m"}, "two to ask"),
     ],
 )

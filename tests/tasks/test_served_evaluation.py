@@ -91,6 +91,40 @@ def test_what_the_user_must_mend_is_told(reply: Reply, told: str, data: Path) ->
         ask(data, server.url)
 
 
+def test_what_else_it_is_asked_with_is_set_by_the_user(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = ('request={"temperature": null, "reasoning_effort": "low"}', "token_limit=max_completion_tokens", "concurrency=2")
+    with serving(lambda _request, _number: says("Yes")) as server:
+        ask(data, server.url, limit=2)
+        ask(data, server.url, limit=2, endpoint_settings=("concurrency=3",))
+        assert len(server.requests) == 2  # how fast it is asked changes no answer
+        ask(data, server.url, limit=2, endpoint_settings=others)
+        sent = server.requests[-1]
+    assert len(server.requests) == 4
+    assert (sent["reasoning_effort"], sent["max_completion_tokens"]) == ("low", 2048)
+    assert not {"temperature", "max_tokens"} & sent.keys()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("concurrency=0", "--endpoint-set concurrency: must be greater"),
+        ("max_cost=3", "--endpoint-set max_cost: no such setting; there are concurrency, "),
+        ("concurrency", "--endpoint-set concurrency: write it as key=value, for example --endpoint-set concurrency=16"),
+        ("base_url=http://h/v1", "--endpoint-set base_url: no such setting"),
+    ],
+)
+def test_a_wrong_setting_is_told(given: str, told: str, data: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        ask(data, "http://127.0.0.1:9/v1", endpoint_settings=(given,))
+
+
+def test_a_password_in_the_address_is_not_shown(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"--endpoint holds a password; .* set R1VL_ENDPOINT_API_KEY") as error:
+        ask(data, "http://me:secret@127.0.0.1:9/v1")
+    assert "secret" not in str(error.value)
+
+
 def test_a_models_name_is_shown_as_it_is(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(lambda _request, _number: says("Yes")) as server:
         asked = Asked(None, "mme", data, endpoint=server.url, model="[bold]7B[/x]", limit=2)

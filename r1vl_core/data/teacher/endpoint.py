@@ -67,12 +67,13 @@ class ChatEndpoint:
         self._dials, self._key, self._client = dials, key, client
 
     async def complete(self, messages: Sequence[Mapping[str, Any]], further: Mapping[str, Any] | None = None) -> Completion:
-        """One answer; `further` are fields of this request alone.
+        """One answer; `further` are fields of this request alone; a field that is None is not sent.
 
         Raises Busy, NotThere where nothing listens, Refused, ValueError for what the user must mend, TeacherStopped when there is no
         credit left.
         """
         body = {**request_body(self._dials, messages), **(further or {})}
+        body = {name: value for name, value in body.items() if value is not None}
         headers: dict[str, str | openai.Omit] = {"Accept-Encoding": "identity", **({} if self._key else {"Authorization": openai.Omit()})}
         try:
             async with asyncio.timeout(self._dials.timeout_s):
