@@ -16,6 +16,10 @@ from flows.judged_runs import JudgedRun, has_both_policies, judged_run
 from r1vl_core.evaluation.comparison import Comparison, compare_answers, p_in_words, sentence
 
 
+PUBLISHED_OTHERWISE = ("hallusionbench", "mme")
+"""Benchmarks whose published number is no share of right rows: whole figures and questions, and whole pictures, count too."""
+
+
 def print_comparison(root: Path, first: str, second: str | None, profile: str | None, *, as_json: bool) -> None:
     """Print the second run against the first; without a second, a pipeline's StepGRPO against its warm-up. Raises ValueError."""
     runs = _two_runs(root, first, second, profile)
@@ -135,6 +139,8 @@ def _notes(runs: tuple[JudgedRun, JudgedRun], apart: list[Comparison]) -> Iterat
             yield f"{one.benchmark}: all rows are one cluster, which says nothing of how others would fare"
     for test in dict.fromkeys(one.test for one in apart):
         yield f"{', '.join(one.benchmark for one in apart if one.test == test)}: {test}"
+    if scored := [one.benchmark for one in apart if one.benchmark in PUBLISHED_OTHERWISE]:
+        yield f"{', '.join(scored)}: compared are right rows; the published number is made of them, and is another"
     missing = [name for run, other in (runs, runs[::-1]) for name in run.answers if name not in other.answers]
     if missing:
         yield f"left out, judged in one run alone: {', '.join(missing)}"

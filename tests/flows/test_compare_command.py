@@ -200,3 +200,10 @@ def test_a_checkpoints_folder_names_its_newest_evaluation(tmp_path: Path, capsys
     assert compared(capsys, tmp_path / "root", checkpoint, made.key)["first"] == f"{checkpoint} ({checkpoint})"
     with pytest.raises(ValueError, match="holds no evaluation"):
         print_comparison(tmp_path / "root", str(tmp_path), str(checkpoint), None, as_json=True)
+
+
+def test_it_is_said_where_right_rows_are_not_the_published_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, told in (("mme", True), ("mmstar", False)):
+        first, second = (rows(tmp_path / f"{side}.jsonl", [True] * 4, benchmark=name) for side in ("a", "b"))
+        print_comparison(tmp_path, str(first), str(second), None, as_json=False)
+        assert (f"{name}: compared are right rows; the published number" in capsys.readouterr().out) == told
