@@ -15,7 +15,6 @@ from rich.table import Table
 from flows.judged_runs import JudgedRun, has_both_policies, judged_run
 from r1vl_core.evaluation.comparison import Comparison, compare_answers, p_in_words, sentence
 
-
 PUBLISHED_OTHERWISE = ("hallusionbench", "mme")
 """Benchmarks whose published number is no share of right rows: whole figures and questions, and whole pictures, count too."""
 
