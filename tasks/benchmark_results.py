@@ -44,11 +44,12 @@ def keep(
         questions += [_asked(file, index) for index in answers]
         responses += [response for row in answers.values() for response in row]
         summary[file.name] = {"num_rows": len(answers), "num_all": len(file.rows), "num_samples": request.decoding.num_samples}
+        votes = _votes(file, answers)
         for profile in PROFILES:
             job.log(f"scoring {file.name}, {profile}")
             samples = _scored(file, answers, profile, judge)
             verdicts += _verdicts(samples, answers, profile)
-            voted = _voted(file, samples, answers) if len(samples) > 1 else []
+            voted = [(file.rows[index], samples[place].rulings[index].correct) for index, place in votes.items()]
             numbers = _numbers(file, samples, voted)
             within = _intervals(file, samples, voted)
             scores += _scores(file.name, profile, numbers, within)
@@ -132,14 +133,10 @@ def _scores(name: str, profile: Profile, numbers: Mapping[str, float], within: M
         yield ScoreRow(name, profile, cell, value, *(within.get(COLUMN if cell == PUBLISHED else cell) or ()))
 
 
-def _voted(file: BenchmarkFile, samples: Sequence[Scored], answers: Answers) -> Judged:
-    """Is each row right, its response being the one that most of its samples agree with?"""
-    judged = []
-    for index, row in file.rows.items():
-        if index in answers:
-            place = majority([response.response for response in answers[index]], choices_of(file.name, row))
-            judged.append((row, samples[place].rulings[index].correct))
-    return judged
+def _votes(file: BenchmarkFile, answers: Answers) -> dict[str, int]:
+    """By index the sample that most of a row's samples agree with, whatever they are held to be; empty where there is one."""
+    rows = ((index, [response.response for response in row]) for index, row in answers.items() if len(row) > 1)
+    return {index: majority(said, choices_of(file.name, file.rows[index])) for index, said in rows}
 
 
 def _summary(samples: Sequence[Scored], numbers: Mapping[str, float], within: Mapping[str, Interval | None]) -> dict[str, Any]:
