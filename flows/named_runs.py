@@ -28,7 +28,8 @@ def place_of(root: Path, given: str) -> Path:
         raise ValueError(
             f"{given}: a folder that holds no evaluation, nor a checkpoint that was evaluated; {_there_are(store, root, given)}"
         )
-    raise ValueError(f"no run {given!r} under {root}: {_there_are(store, root, given)}")
+    which = "run of the whole pipeline" if given == "last" else f"run {given!r}"
+    raise ValueError(f"no {which} under {root}: {_there_are(store, root, given)}")
 
 
 def _by_digits(store: Store, given: str) -> Artifact | None:
@@ -101,14 +102,17 @@ def _whole(store: Store, key: str) -> Artifact | None:
 
 def _there_are(store: Store, root: Path, given: str) -> str:
     """What may be meant, the newest first."""
-    policies = {one.key[:12]: name for one in _evaluations(store) if (name := _policy(one)) is not None}
+    asked = [(one, name) for one in _evaluations(store) if (name := _policy(one)) is not None]
+    policies = {one.key[:12]: name for one, name in asked}
     runs = {run.run_id: _name(run) for run in _pipeline_runs(root)}
     if not policies and not runs:
         return "there is none; `r1vl eval` makes evaluations, `r1vl run` whole runs, and `r1vl score --rows` files to compare"
     near = get_close_matches(
         given, [*policies.values(), *runs.values(), *policies, *runs, *(name.split()[0] for name in runs.values())], n=1
     )
-    known = [f"{name} (key {key})" for key, name in policies.items()] + [f"{name} (run {run_id})" for run_id, name in runs.items()]
+    known = [f"{name} (key {one.key[:12]}, of {one.made['created'][:16].replace('T', ' ')} UTC)" for one, name in asked] + [
+        f"{name} (run {run_id})" for run_id, name in runs.items()
+    ]
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
     return (
         f"{f'did you mean {near[0]}? ' if near else ''}there are {', '.join(known[:_SHOWN])}{more}; or give an evaluation's folder or "

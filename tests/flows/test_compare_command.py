@@ -188,7 +188,8 @@ def test_a_run_goes_by_what_r1vl_eval_and_r1vl_results_print_of_it(tmp_path: Pat
     for given in (run_id, run_id[:8], "mine", "mine seed 1", kept.digest[:12]):
         assert compared(capsys, tmp_path, given, None) == expected
     with pytest.raises(
-        ValueError, match=r"did you mean mine seed 1\? there are tiny \(key [0-9a-f]{12}\), mine seed 1 \(run 2bcde22e-.*\)"
+        ValueError,
+        match=r"did you mean mine seed 1\? there are tiny \(key [0-9a-f]{12}, of [0-9-]+ [0-9:]+ UTC\), mine seed 1 \(run 2bcde22e-.*\)",
     ):
         print_comparison(tmp_path, "mine sed 1", None, None, as_json=True)
 
