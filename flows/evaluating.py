@@ -187,6 +187,9 @@ def _answered(runtime: Runtime, request: Request, judge: Judge | None) -> StageR
         except (StageFailed, StageStopped) as problem:
             first, *others = str(problem).splitlines()
             raise OSError(" ".join([first, *others[-1:]])) from problem
+        except KeyboardInterrupt:
+            console.print("every answer so far is kept: the same command goes on from there")
+            raise
 
 
 def _judged(run: Callable[..., StageResult], request: Request, judge: Judge) -> StageResult:

@@ -89,6 +89,17 @@ def test_killed_and_run_again_it_asks_nothing_twice_and_ends_the_same(data: Path
     assert len(responses_of(whole)) == 40
 
 
+def test_whoever_interrupts_it_hears_that_nothing_is_lost(data: Path, tmp_path: Path) -> None:
+    asked = ["r1vl-tiny", "--benchmarks", "handwriting", "--data-dir", data, "--max-new-tokens", "40"]
+    few = environment(R1VL_TOKEN_BUDGET="400")
+    process = subprocess.Popen(command(*asked, root=tmp_path), env=few, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: answers_in(tmp_path))
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert told.splitlines()[-2:] == ["every answer so far is kept: the same command goes on from there", "r1vl: interrupted"]
+
+
 def test_a_process_that_was_killed_is_told_with_what_to_do_about_an_evaluation(data: Path, tmp_path: Path) -> None:
     asked = ["r1vl-tiny", "--benchmarks", "handwriting", "--data-dir", data, "--max-new-tokens", "40"]
     few = environment(R1VL_TOKEN_BUDGET="400", R1VL_NUM_PROCESSES="2")
