@@ -40,6 +40,8 @@ SERVED_MAX_NEW_TOKENS = 2048
 
 SERVED_MAX_PIXELS = 400_000
 
+_TELL_EVERY_S = 60.0
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -203,12 +205,19 @@ def _judged(run: Callable[..., StageResult], request: Request, judge: Judge) -> 
 
 
 def following(status: Status, console: Console) -> Callable[[StageEvent], None]:
-    """What goes on, on one line that changes; what must be heard, on lines that stay. Brackets in what a process says are no markup."""
+    """What goes on, on one line that changes; what must be heard, on lines that stay. Brackets in what a process says are no markup.
+
+    Where no terminal shows such a line, how far it is goes on a line of its own now and then.
+    """
 
     def update(line: str) -> None:
         status.update(Text(line))
 
-    progress = Progress(lambda _percent, line: update(line.replace("step", "answered", 1).replace("step", "row")))
+    def publish(_percent: float, line: str) -> None:
+        show_line = update if console.is_terminal else partial(console.print, soft_wrap=True)
+        show_line(line.replace("step", "answered", 1).replace("step", "row"))
+
+    progress = Progress(publish, interval_s=2.0 if console.is_terminal else _TELL_EVERY_S)
 
     def show(event: StageEvent) -> None:
         if event.report is not None:

@@ -233,3 +233,15 @@ def test_brackets_in_what_a_process_says_are_shown_as_they_are(said: str) -> Non
     assert f" {said}\n" in shown.getvalue()
     assert f"{said}!\n" in shown.getvalue()
     assert "answered 9/9" in shown.getvalue()
+
+
+def test_without_a_terminal_how_far_it_is_stands_on_lines_of_its_own() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=100, markup=False, highlight=False)
+    with console.status("") as status:
+        follow = following(status, console)
+        for step in (1, 2, 9):
+            follow(StageEvent("benchmarks", "report", report=Report(step, 9, {})))
+    first, last = shown.getvalue().splitlines()
+    assert first == "answered 1/9"
+    assert last.startswith("answered 9/9 · ")
