@@ -27,9 +27,7 @@ from tasks.recipe import Recipe, spell
 from tasks.stages import Build, Stage
 
 NAME = "benchmarks"
-REVISION = 2
-REVISION_OF_SAMPLES = 3
-"""Where a row has several samples: what they come to has intervals since; a single one's scores are what they were."""
+REVISION = 3
 
 _KEPT = "every answer is kept: run again to go on"
 
@@ -145,8 +143,7 @@ def stage_of(request: Request) -> Stage:
         settings = {**request.settings, "benchmarks": [*files], "where": request.where, "limit": request.limit}
         if request.where is not None:  # it may say random() or today(): what was chosen is what is asked
             settings["rows"] = hashlib.sha256(spell(request.chosen).encode("ascii")).hexdigest()
-        revision = REVISION if request.decoding.num_samples == 1 else REVISION_OF_SAMPLES
-        return Recipe(NAME, revision, settings, {**files, "policy": who.digest}, {who.prompt: prompt_digest(who.prompt)})
+        return Recipe(NAME, REVISION, settings, {**files, "policy": who.digest}, {who.prompt: prompt_digest(who.prompt)})
 
     def build(job: Build) -> Mapping[str, Any]:
         questions = [

@@ -24,6 +24,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 from r1vl_core.config import Decode, Precision
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.checkpoint_files import check_checkpoint
+from r1vl_core.policy.patches import multiply_patches
 from r1vl_core.policy.precision import check_precision
 from r1vl_core.prompts import render_prompt
 
@@ -223,7 +224,11 @@ def load_policy(
 
 
 def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str, max_pixels: int) -> Policy:
-    """Join the parts of a policy; the end tokens are all of the generation configuration's and the tokenizer's."""
+    """Join the parts of a policy; the end tokens are all of the generation configuration's and the tokenizer's.
+
+    The model's patch projection becomes a matrix product (`multiply_patches`).
+    """
+    multiply_patches(model)
     ends = _as_ids(tokenizer.eos_token_id) + _as_ids(_generation_config(model).eos_token_id)
     end_token_ids = tuple(dict.fromkeys(ends))
     if not end_token_ids:
