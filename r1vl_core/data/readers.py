@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, TextIO
 
 from r1vl_core.config import Source
@@ -57,16 +58,23 @@ def check_source(source: Source) -> None:
     """Raises ValueError naming the source, the path and the cure when its file or its image folder is not there or in no known format."""
     if _URL.search(str(source.path)) or _URL.search(str(source.images)):
         raise ValueError(f"source {source.name}: {source.path}, {source.images}: {_NO_DOWNLOAD}")
-    if not source.path.exists():
+    if not _exists(source.path):
         raise ValueError(f"source {source.name}: {source.path}: no such file; set this source's `path` to its JSON or JSON lines file")
     path = tables.file_of(source)
     if not path.is_file():
         raise ValueError(f"source {source.name}: {path} is not a file; set this source's `path` to its JSON or JSON lines file")
-    if not source.images.is_dir():
+    if not _exists(source.images) or not source.images.is_dir():
         raise ValueError(f"source {source.name}: {source.images}: no such folder; set this source's `images` to the folder of its pictures")
     kind = format_of(source)
     if kind in ("parquet", "duckdb"):
         tables.check_table(path, kind)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any file can have
+        return False
 
 
 def check_end(source: Source) -> None:
