@@ -16,22 +16,43 @@ from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS
 
-_ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"
+# A number with what it stands before: "36 \u03c0", "3 x", and "27 \u00b0 c" or "4 cm" where the reckoning goes on behind the unit; the one
+# at its end is left out, as people do.
+_BEHIND = re.compile(r" ([^ ]++)(?: ([^ ]++))?")
+_LONG_WORD = re.compile("[a-z]{2}")
+_POWER_AT_END = re.compile(r"\^ [0-9]++\Z")
+_UNIT_LETTERS = "".join(sorted(unit for unit in UNITS if len(unit) == 1 and "a" <= unit <= "z"))
+_MULTIPLE = rf"(?: \u03c0(?![^ ]))?+(?: (?:(?![{_UNIT_LETTERS}])[a-z](?<!x)[0-9]?+(?![^ ])|x(?![^ ])|[a-z]{{1,12}}(?= [-+*/^=] )))?+"
+_UNIT_WITHIN = re.compile(rf"[a-z]{{2}}|[0-9] [{_UNIT_LETTERS}](?![^ ])")
+_TRAILING_UNIT = re.compile(
+    rf"(?<=[0-9]) (?:[a-z]{{2,12}}(?: \^ [23]| / [a-z]{{1,12}}(?: \^ 2)?)?|[{_UNIT_LETTERS}] / [{_UNIT_LETTERS}](?: \^ 2)?)\Z"
+)
+_ATOM = (
+    rf"(?:[0-9][0-9.e]*+(?![^ ]){_MULTIPLE}|[a-z][0-9]?+|\u03c0(?: [a-z](?![^ ]))?+|\u221a [0-9][0-9.]*+)(?![^ ])"
+    r"(?: [\u00b0%](?![^ ])(?: [cf](?![^ ]))?+)?+"
+)
 _SIDE = rf"(?:[(] |- )*+{_ATOM}(?: [)])*+(?: [-+*/^] (?:[(] |- )*+{_ATOM}(?: [)])*+)*+"
 SIDES = re.compile(rf"(?<![^ ]){_SIDE}(?: = {_SIDE})*+(?![^ ])")
 """Expressions of numbers and letters, joined by equals signs or alone."""
 _RIGHT_SIDE = re.compile(r" = (?:[(] |- )*+(?:[0-9\u03c0\u221a]|[a-z](?![a-z]))")
 _SIGNS = frozenset("+-*/^")
+_FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lim max min exp det gcd lcm")
+_PARTS = _SIGNS | frozenset("()[]?|\u03c0\u221a\u221e")
+# What stands before or behind an equation and belongs to it: then it is half of one.
+_CUT_BEFORE = _SIGNS | _FUNCTIONS | frozenset((")", "]", "?", "|", "\u221a"))
+_CUT_BEHIND = _SIGNS | frozenset(("(", "[", "?", "!", "|", "\u03c0", "\u221a"))
 _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
-    "there are means find see it its of"
+    "there are means find see it its of he she they i you gives giving substituting substitute simplifying simplify"
 )
 _LINKS = word_set("and or are than of the in on at with by to")
 _MAX_NAME = 5
 _MAX_VALUE = 3
 _MAX_PHRASE_WORDS = 4
 _MAX_PHRASE = 40
+_BRACKET_OR_SIGN = re.compile(r"[^a-z0-9 .,]")
+_ENDS_OPEN = re.compile(r"\A(?:[+*/^=<>]|- [^0-9])|[-+*/^=<>]\Z")
 _SAYS_SOMETHING = re.compile(r"[=\d]")  # a clause without either has no candidate
 # Pieces that normal form leaves as they are, wherever they stand together; words that it would read anew are looked up beside.
 _SETTLED = re.compile(r"(?:[a-z]++|[0-9]++(?:\.[0-9]++)?+)(?:(?: ,)?+ (?:[a-z]++|[0-9]++(?:\.[0-9]++)?+))*+")
@@ -134,12 +155,15 @@ def find(line: str) -> tuple[list[Candidate], list[tuple[int, str]]]:
 
 
 def _clauses(line: str) -> Iterator[tuple[int, int]]:
-    """The parts of a line between punctuation marks; a comma between numbers ("3, 7 and 2") and a colon behind a verb part nothing."""
-    start = 0
+    """The parts of a line between punctuation marks; a comma between numbers ("3, 7 and 2") or in a bracket ("(3, -2)") and a colon behind
+    a verb part nothing."""
+    start, has_brackets = 0, "(" in line or "[" in line
     for mark in _BREAK.finditer(line):
         at = mark.start()
         sign = line[at]
         if sign == "," and line[at + 2 : at + 3].isdecimal() and _last(line, start, at)[:1].isdecimal():
+            continue
+        if sign == "," and has_brackets and _opens(line, start, at) > 0:
             continue
         if sign == ":" and _last(line, start, at) in ("are", "="):
             continue
@@ -148,6 +172,16 @@ def _clauses(line: str) -> Iterator[tuple[int, int]]:
         start = at + 2
     if start < len(line):
         yield start, len(line)
+
+
+def _opens(line: str, start: int, end: int) -> int:
+    """Brackets that are open at the end of a stretch."""
+    return line.count("(", start, end) + line.count("[", start, end) - line.count(")", start, end) - line.count("]", start, end)
+
+
+def _is_whole(phrase: str) -> bool:
+    """Whether a phrase is no part of an expression: its brackets close, and no sign stands at an end."""
+    return _BRACKET_OR_SIGN.search(phrase) is None or (not _opens(phrase, 0, len(phrase)) and _ENDS_OPEN.search(phrase) is None)
 
 
 def _last(line: str, start: int, at: int) -> str:
@@ -161,13 +195,52 @@ def _equations(line: str, start: int, end: int) -> Iterator[Candidate]:
         place = run.start()
         if " = " not in run[0]:
             continue
-        for left, right in pairwise(run[0].split(" = ")):
+        sides = run[0].split(" = ")
+        first = 1 if place > start and _is_cut_before(line, start, run) else 0
+        last = len(sides) - 1
+        behind = _BEHIND.match(line, run.end(), end)
+        if behind is not None:
+            last -= _is_cut_behind(run[0], behind[1], behind[2])
+            sides[-1] += _unit_behind(run[0], behind[1])
+        if " " in sides[-1] and not _UNIT_WITHIN.search(run[0], 0, run[0].rindex(" = ")):
+            sides[-1] = _TRAILING_UNIT.sub("", sides[-1])
+        for number, (left, right) in enumerate(pairwise(sides)):
             equation = f"{left} = {right}"
             pieces = equation.split(" ")
-            says_something = left != right and (not _SIGNS.isdisjoint(pieces) or any(map(str.isalpha, pieces)))
-            if says_something and pieces.count("(") == pieces.count(")") and holds(pieces) is not False:
+            if first <= number < last and left != right and _says_something(equation, pieces):
                 yield Candidate(0, place, equation, f" {equation} ", partial(spellings, equation, pieces))
             place += len(left) + 3
+
+
+def _is_cut_before(line: str, start: int, run: re.Match[str]) -> bool:
+    """Does what stands before an equation belong to it: a sign, a function, what a bracket is multiplied with?"""
+    before = _last(line, start, run.start())
+    return before in _CUT_BEFORE or (run[0][0] == "(" and (len(before) == 1 or before[:1].isdecimal()))
+
+
+def _is_cut_behind(run: str, piece: str, following: str | None) -> bool:
+    """Does what stands behind an equation belong to it: a sign, a factor, a word before a sign ("5 apples + …")?"""
+    if piece in _CUT_BEHIND or following in _SIGNS:
+        return True
+    if len(piece) > 1 or not piece.isalpha():
+        return piece[0].isdecimal()
+    return piece not in UNITS or _POWER_AT_END.search(run) is not None  # a letter behind a power is no unit: "r ^ 2 h"
+
+
+def _unit_behind(run: str, piece: str) -> str:
+    """The unit behind an equation that is one of units: "1 kg = 1000 g", while "9 + 5 = 14 cm" says that 9 + 5 = 14."""
+    return f" {piece}" if piece in UNITS and piece.isalpha() and _UNIT_WITHIN.search(run) else ""
+
+
+def _says_something(equation: str, pieces: list[str]) -> bool:
+    """A whole equation that is not known to be wrong, of more than two numbers, and without words that are no units."""
+    if (")" in equation or "(" in equation) and any(side.count("(") != side.count(")") for side in equation.split(" = ")):
+        return False
+    if _SIGNS.isdisjoint(pieces) and not any(map(str.isalpha, pieces)):
+        return False
+    if _LONG_WORD.search(equation) and not all(len(piece) == 1 or piece in UNITS for piece in pieces if piece.isalpha()):
+        return False
+    return holds(pieces) is not False
 
 
 def statements(text: str, place: int) -> Iterator[Candidate]:
@@ -185,27 +258,40 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
         name, value = " ".join(clause[:at]), " ".join(clause[at + 1 :])
         if name == value or (not any(map(str.isalpha, clause)) and is_true(" ".join(clause)) is False):
             return
-        if at <= _MAX_NAME and len(clause) - at <= _MAX_VALUE + 1 and "not" not in clause:
-            said, needle = f"{name} is {value}", f" {name} = {value} " if _is_settled(name) and _is_settled(value) else ""
+        if at <= _MAX_NAME and len(clause) - at <= _MAX_VALUE + 1 and "not" not in clause and _is_whole(name) and _is_whole(value):
+            verb = "equal" if clause[at - 1].isdecimal() and clause[at + 1].isalpha() and value.endswith("s") else "is"  # 8 equal parts
+            said, needle = f"{name} {verb} {value}", f" {name} = {value} " if _is_settled(name) and _is_settled(value) else ""
             is_quantity = value[0].isdecimal()
             spell = partial(statement_forms, name, value) if is_quantity else partial(tuple[str], (said,))
             yield Candidate(1 if is_quantity else 3, place, said, needle, spell)
             return
     num_words = sum(piece.isalpha() and piece not in _LINKS for piece in clause) if numbers else 0
-    if numbers and num_words <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and not num_equal:
-        phrase = " ".join(clause)
+    short = numbers and num_words <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and not num_equal
+    if short and _is_whole(phrase := " ".join(clause)):
         yield Candidate(2, place, phrase, f" {phrase} " if _is_settled(phrase) else "", partial(tuple[str], (phrase,)))
         return
     yield from _quantities(clause, numbers, place)
 
 
 def _quantities(clause: list[str], numbers: list[int], place: int) -> Iterator[Candidate]:
-    """Every number of a clause, with its unit where it has one."""
+    """Every number of a clause, with its unit where it has one, that is no part of an expression."""
     for index in numbers:
-        unit = clause[index + 1] if index + 1 < len(clause) and len(clause[index + 1]) > 1 and clause[index + 1] in UNITS else ""
-        value = f"{clause[index]} {unit}".strip()
+        end = index + 1 + _num_unit_pieces(clause, index + 1)
+        before, behind = clause[index - 1 : index], clause[end : end + 1]
+        if not _PARTS.isdisjoint((*before, *behind)) or any(len(piece) == 1 and piece.isalpha() for piece in behind):
+            continue
+        value = " ".join(clause[index:end])
         here = place + sum(map(len, clause[:index])) + index
-        yield Candidate(3 if unit else 4, here, value, f" {value} " if _is_settled(value) else "", partial(value_forms, value))
+        needle = f" {value} " if _is_settled(value) else ""
+        yield Candidate(3 if end > index + 1 else 4, here, value, needle, partial(value_forms, value))
+
+
+def _num_unit_pieces(clause: list[str], at: int) -> int:
+    """Pieces of the unit that stands at a place: 1 of "cm", 3 of "m / s", 0 of what may be no unit."""
+    unit, slash, other = (*clause[at : at + 3], "", "", "")[:3]
+    if slash == "/" and unit in UNITS and other in UNITS:
+        return 3
+    return 1 if len(unit) > 1 and unit in UNITS else 0
 
 
 def _is_settled(pieces: str) -> bool:
