@@ -17,7 +17,7 @@ from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
 _NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
-_NO_SECTIONS = "the path has none of its sections, ### Image Description:, ### Rationales:, ### Step 1:, … and ### The final answer is:"
+_NO_SECTIONS = "the path has none of its sections (### Image Description:, ### Rationales:, ### Step 1:, …, ### The final answer is:)"
 _NO_PATH = (
     "no reasoning path (the assistant's message, 'solution' beside 'problem', 'reference_path' beside 'question'), nor an answer with "
     "key_steps, which do without one"
@@ -129,7 +129,7 @@ def _parsed(record: RawRecord) -> PlainPath | Rejected:
     if paths.is_blank(record.assistant):
         return reject(record, "unparsable_path", _NO_PATH)
     if not (path.description or path.rationale or path.steps or path.answer):
-        return reject(record, "unparsable_path", f"{_NO_SECTIONS}: it begins {record.assistant[:60]!a}")
+        return reject(record, "unparsable_path", f"{_NO_SECTIONS} and begins {record.assistant[:60]!a}")
     if path.defects:
         reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
         return reject(record, reason, ", ".join(path.defects))

@@ -69,7 +69,7 @@ def test_a_clean_record_becomes_a_question(folder: Folder) -> None:
         ({"assistant": f"{path('11')}\n{path()}"}, "reflective", "repeated_header, step_numbers"),
         ({"assistant": path().replace("Step 2", "Step 3")}, "reflective", "step_numbers"),
         ({"assistant": ""}, "unparsable_path", "no reasoning path"),
-        ({"assistant": "<think>5 + 7</think><answer>12</answer>"}, "unparsable_path", "none of its sections, ### Image Description:"),
+        ({"assistant": "<think>5 + 7</think><answer>12</answer>"}, "unparsable_path", "none of its sections (### Image Description:"),
         ({"assistant": path().replace("### Rationales:", "")}, "unparsable_path", "missing_rationale"),
         ({"user": "Which?\nA: 12\nB: 15", "assistant": path("D")}, "answer_mismatch", "'D' is none of the choices A, B"),
         ({"assistant": "The answer is 12."}, "unparsable_path", "none of its sections"),
