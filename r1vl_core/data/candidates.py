@@ -44,7 +44,8 @@ _CUT_BEHIND = _SIGNS | frozenset(("(", "[", "?", "!", "|", "\u03c0", "\u221a"))
 _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
-    "there are means find see it its of he she they i you gives giving substituting substitute simplifying simplify"
+    "there are means find see it its of he she they i you gives giving substituting substitute simplifying simplify "
+    "whereas while where given \u6240\u4ee5 \u56e0\u6b64 \u6545 \u5219 \u5373 \u53ef\u5f97"
 )
 _LINKS = word_set("and or are than of the in on at with by to")
 _MAX_NAME = 5

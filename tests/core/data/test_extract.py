@@ -77,6 +77,7 @@ def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
         ("1/2 × 6 × 8 = 24 cm²", ["1 / 2 * 6 * 8 = 24"]),
         ("150 / 2.5 = 60 km/h", ["150 / 2.5 = 60"]),
         ("He is wearing one", []),
+        ("whereas the inner core is solid", ["inner core is solid"]),
         ("Substituting gives 6/9 = 8/EF", ["6 / 9 is 8 / ef"]),
     ],
 )
