@@ -8,39 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
-from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
+from r1vl_core.data.equations import OPERATORS, equations
+from r1vl_core.reasoning.equivalents import is_true, spellings, statement_forms, value_forms
 from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS
 
-# A number with what it stands before: "36 \u03c0", "3 x", and "27 \u00b0 c" or "4 cm" where the reckoning goes on behind the unit; the one
-# at its end is left out, as people do.
-_BEHIND = re.compile(r" ([^ ]++)(?: ([^ ]++))?")
-_LONG_WORD = re.compile("[a-z]{2}")
-_POWER_AT_END = re.compile(r"\^ [0-9]++\Z")
-_UNIT_LETTERS = "".join(sorted(unit for unit in UNITS if len(unit) == 1 and "a" <= unit <= "z"))
-_MULTIPLE = rf"(?: \u03c0(?![^ ]))?+(?: (?:(?![{_UNIT_LETTERS}])[a-z](?<!x)[0-9]?+(?![^ ])|x(?![^ ])|[a-z]{{1,12}}(?= [-+*/^=] )))?+"
-_UNIT_WITHIN = re.compile(rf"[a-z]{{2}}|[0-9] [{_UNIT_LETTERS}](?![^ ])")
-_TRAILING_UNIT = re.compile(
-    rf"(?<=[0-9]) (?:[a-z]{{2,12}}(?: \^ [23]| / [a-z]{{1,12}}(?: \^ 2)?)?|[{_UNIT_LETTERS}] / [{_UNIT_LETTERS}](?: \^ 2)?)\Z"
-)
-_ATOM = (
-    rf"(?:[0-9][0-9.e]*+(?![^ ]){_MULTIPLE}|[a-z][0-9]?+|\u03c0(?: [a-z](?![^ ]))?+|\u221a [0-9][0-9.]*+)(?![^ ])"
-    r"(?: [\u00b0%](?![^ ])(?: [cf](?![^ ]))?+)?+"
-)
-_SIDE = rf"(?:[(] |- )*+{_ATOM}(?: [)])*+(?: [-+*/^] (?:[(] |- )*+{_ATOM}(?: [)])*+)*+"
-SIDES = re.compile(rf"(?<![^ ]){_SIDE}(?: = {_SIDE})*+(?![^ ])")
-"""Expressions of numbers and letters, joined by equals signs or alone."""
-_RIGHT_SIDE = re.compile(r" = (?:[(] |- )*+(?:[0-9\u03c0\u221a]|[a-z](?![a-z]))")
-_SIGNS = frozenset("+-*/^")
-_FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lim max min exp det gcd lcm")
-_PARTS = _SIGNS | frozenset("()[]?|\u03c0\u221a\u221e")
-# What stands before or behind an equation and belongs to it: then it is half of one.
-_CUT_BEFORE = _SIGNS | _FUNCTIONS | frozenset((")", "]", "?", "|", "\u221a"))
-_CUT_BEHIND = _SIGNS | frozenset(("(", "[", "?", "!", "|", "\u03c0", "\u221a"))
+_PARTS = OPERATORS | frozenset("()[]?|\u03c0\u221a\u221e")
 _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
@@ -67,7 +43,7 @@ _WORDS_BEHIND = re.compile(
     rf"(?P<long>(?: [a-z]++){{{_MAX_VALUE}}}(?!'))?+"
 )
 _POWER = re.compile(r"squared|cubed", re.IGNORECASE)
-_LEANING = re.compile(r"squared|cubed|divided|multiplied")  # in normal form digits, or one piece with the next word
+_LEANING = ("squared", "cubed", "divided", "multiplied")  # in normal form digits, or one piece with the next word
 
 
 class Candidate(NamedTuple):
@@ -124,7 +100,7 @@ def _is_prose(sentence: str) -> bool:
         if _names(lower, verb):
             return False
         verb = _IS.search(lower, verb.end())
-    return not _LEANING.search(lower)
+    return not any(map(lower.__contains__, _LEANING))
 
 
 def _names(lower: str, verb: re.Match[str]) -> bool:
@@ -146,10 +122,9 @@ def find(line: str) -> tuple[list[Candidate], list[tuple[int, str]]]:
     found, others = [], []
     for start, end in _clauses(line):
         if _SAYS_SOMETHING.search(line, start, end):
-            # "it is because": three clauses with an "is" in four are no equations
-            equations = list(_equations(line, start, end)) if _RIGHT_SIDE.search(line, start, end) else []
-            if equations:
-                found += equations
+            said = equations(line, start, end)
+            if said:
+                found += [Candidate(0, place, text, f" {text} ", partial(spellings, text, pieces)) for place, text, pieces in said]
             else:
                 others.append((start, line[start:end]))
     return found, others
@@ -190,60 +165,6 @@ def _last(line: str, start: int, at: int) -> str:
     return line[start : at - 1].rpartition(" ")[2] if at > start else ""
 
 
-def _equations(line: str, start: int, end: int) -> Iterator[Candidate]:
-    """Every a = b in a clause; a chain a = b = c gives two."""
-    for run in SIDES.finditer(line, start, end):
-        place = run.start()
-        if " = " not in run[0]:
-            continue
-        sides = run[0].split(" = ")
-        first = 1 if place > start and _is_cut_before(line, start, run) else 0
-        last = len(sides) - 1
-        behind = _BEHIND.match(line, run.end(), end)
-        if behind is not None:
-            last -= _is_cut_behind(run[0], behind[1], behind[2])
-            sides[-1] += _unit_behind(run[0], behind[1])
-        if " " in sides[-1] and not _UNIT_WITHIN.search(run[0], 0, run[0].rindex(" = ")):
-            sides[-1] = _TRAILING_UNIT.sub("", sides[-1])
-        for number, (left, right) in enumerate(pairwise(sides)):
-            equation = f"{left} = {right}"
-            pieces = equation.split(" ")
-            if first <= number < last and left != right and _says_something(equation, pieces):
-                yield Candidate(0, place, equation, f" {equation} ", partial(spellings, equation, pieces))
-            place += len(left) + 3
-
-
-def _is_cut_before(line: str, start: int, run: re.Match[str]) -> bool:
-    """Does what stands before an equation belong to it: a sign, a function, what a bracket is multiplied with?"""
-    before = _last(line, start, run.start())
-    return before in _CUT_BEFORE or (run[0][0] == "(" and (len(before) == 1 or before[:1].isdecimal()))
-
-
-def _is_cut_behind(run: str, piece: str, following: str | None) -> bool:
-    """Does what stands behind an equation belong to it: a sign, a factor, a word before a sign ("5 apples + …")?"""
-    if piece in _CUT_BEHIND or following in _SIGNS:
-        return True
-    if len(piece) > 1 or not piece.isalpha():
-        return piece[0].isdecimal()
-    return piece not in UNITS or _POWER_AT_END.search(run) is not None  # a letter behind a power is no unit: "r ^ 2 h"
-
-
-def _unit_behind(run: str, piece: str) -> str:
-    """The unit behind an equation that is one of units: "1 kg = 1000 g", while "9 + 5 = 14 cm" says that 9 + 5 = 14."""
-    return f" {piece}" if piece in UNITS and piece.isalpha() and _UNIT_WITHIN.search(run) else ""
-
-
-def _says_something(equation: str, pieces: list[str]) -> bool:
-    """A whole equation that is not known to be wrong, of more than two numbers, and without words that are no units."""
-    if (")" in equation or "(" in equation) and any(side.count("(") != side.count(")") for side in equation.split(" = ")):
-        return False
-    if _SIGNS.isdisjoint(pieces) and not any(map(str.isalpha, pieces)):
-        return False
-    if _LONG_WORD.search(equation) and not all(len(piece) == 1 or piece in UNITS for piece in pieces if piece.isalpha()):
-        return False
-    return holds(pieces) is not False
-
-
 def statements(text: str, place: int) -> Iterator[Candidate]:
     """What a clause without an equation says: "NAME is VALUE", a short phrase with a number, or at least its quantities."""
     clause = text.split(" ")
@@ -266,12 +187,21 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
             spell = partial(statement_forms, name, value) if is_quantity else partial(tuple[str], (said,))
             yield Candidate(1 if is_quantity else 3, place, said, needle, spell)
             return
-    num_words = sum(piece.isalpha() and piece not in _LINKS for piece in clause) if numbers else 0
-    short = numbers and num_words <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and not num_equal
-    if short and _is_whole(phrase := " ".join(clause)):
+    if numbers and 1 < len(clause) <= _MAX_PHRASE and not num_equal and _is_phrase(clause) and _is_whole(phrase := " ".join(clause)):
         yield Candidate(2, place, phrase, f" {phrase} " if _is_settled(phrase) else "", partial(tuple[str], (phrase,)))
         return
     yield from _quantities(clause, numbers, place)
+
+
+def _is_phrase(clause: list[str]) -> bool:
+    """Whether a clause has few words that say something."""
+    left = _MAX_PHRASE_WORDS
+    for piece in clause:
+        if piece.isalpha() and piece not in _LINKS:
+            if not left:
+                return False
+            left -= 1
+    return True
 
 
 def _quantities(clause: list[str], numbers: list[int], place: int) -> Iterator[Candidate]:

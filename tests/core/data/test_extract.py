@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1vl_core.data import extract
-from r1vl_core.data.candidates import SIDES, find, has_group, statements, telling
+from r1vl_core.data.candidates import find, has_group, statements, telling
+from r1vl_core.data.equations import SIDES
 from r1vl_core.data.extract import extract_key_steps
 from r1vl_core.handwriting.world import make_item, written_path
 from r1vl_core.reasoning.boundaries import View, is_part_of_more, stands_alone
