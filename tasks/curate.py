@@ -20,7 +20,7 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import check_heldout, heldout_file, image_roots, sources
 
-REVISION = 5
+REVISION = 6
 DATABASE = "curated.duckdb"
 _CURES = {
     "missing_image": "; its path starts at this source's `images`, {images}",

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from r1vl_core.data.interpretation import Content
+from r1vl_core.data.interpretation import MIN_BASE64, Content
 
 _MAX_MORE = 1000
 """Characters beside the texts. Where there are more, a field that is not looked at may be nested hundreds of times deep, which the standard
@@ -35,7 +35,7 @@ def read_plain(text: str) -> Content | None:
     if type(messages) is not list or len(messages) != 2 or type(image) is not str or type(answer) is not str:
         return None
     user, assistant = _said(messages[0], "user"), _said(messages[1], "assistant")
-    if user is None or assistant is None or not image or ":" in image:
+    if user is None or assistant is None or not image or ":" in image or len(image) >= MIN_BASE64:
         return None
     more = len(text) - len(user) - len(assistant) - len(image)
     return Content(user, assistant, (image,), answer.strip()) if more <= _MAX_MORE else None
