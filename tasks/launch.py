@@ -40,10 +40,11 @@ _TAIL_LINES = 40
 _ANY_PORT = ["--main_process_port", "0"]
 """Without it accelerate listens on port 29500, and the second training on a machine ends at once."""
 _KILLED = 128 + signal.SIGKILL
-_TORCHRUN_SAW_A_KILL = re.compile(r"rank +: (\d+) .*\s+exitcode +: -9 \(pid: (\d+)\)")
+_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_TORCHRUN_SAW_A_SIGNAL = re.compile(r"rank +: (\d+) .*\s+exitcode +: -(\d+) \(pid: (\d+)\)")
 _TORCHRUN_KILLED = "Unable to shutdown process {pid} via"
-_ACCELERATE_SAW_A_KILL = "died with <Signals.SIGKILL: 9>"
-"""How torchrun (and accelerate, which calls it) and accelerate alone tell of a trainer that was killed: both exit with 1 then."""
+_ACCELERATE_SAW_A_SIGNAL = re.compile(r"died with <Signals\.\w+: (\d+)>")
+"""How torchrun (and accelerate, which calls it) and accelerate alone tell of a trainer that a signal ended: both exit with 1 then."""
 
 _LAUNCHERS_TRACEBACK = re.compile(
     r'^Traceback \(most recent call last\):\n(?: .*\n)*? +File ".*/(?:accelerate/commands/|torch/distributed/(?:run|launcher/api)\.py).*\n'
@@ -95,19 +96,26 @@ def run_child(job: Build, order: dict[str, Any]) -> None:
     if mistakes:  # launchers turn every exit status into 1, so the line says what the status cannot
         raise ValueError(mistakes[0])
     said = "\n".join(tail)
-    rank = killed_rank(said)
-    if rank is not None or _ACCELERATE_SAW_A_KILL in said or status == _KILLED:
-        raise StageKilled(_killed(job.recipe.stage, rank))
+    if (ended := ended_by_signal(said, status)) is not None:
+        raise _signalled(job.recipe.stage, *ended)
     if failures:
         raise StageFailed(f"{job.recipe.stage}: {failures[0]}")
     last = "\n".join(words_of_the_trainer(said).splitlines()[-_TAIL_LINES:])
     raise StageFailed(f"{job.recipe.stage}: the training process ended with status {status}; its last lines:\n{last}")
 
 
-def killed_rank(said: str) -> str | None:
-    """The first rank that torchrun says was killed, by somebody other than torchrun, which does it to those that do not end in time."""
-    killed = (found.groups() for found in _TORCHRUN_SAW_A_KILL.finditer(said))
-    return next((rank for rank, pid in killed if _TORCHRUN_KILLED.format(pid=pid) not in said), None)
+def ended_by_signal(said: str, status: int) -> tuple[int, str | None] | None:
+    """The signal that ended a trainer, and its rank where there are several; None where none did.
+
+    Whoever loses its partner fails too, and is often heard first. Torchrun ends those itself, by SIGTERM or, when that takes too long, by
+    SIGKILL: these are not the ones.
+    """
+    for rank, number, pid in (found.groups() for found in _TORCHRUN_SAW_A_SIGNAL.finditer(said)):
+        if int(number) != signal.SIGTERM and _TORCHRUN_KILLED.format(pid=pid) not in said:
+            return int(number), rank
+    if found := _ACCELERATE_SAW_A_SIGNAL.search(said):
+        return int(found[1]), None
+    return (signal.SIGKILL, None) if status == _KILLED else None
 
 
 def words_of_the_trainer(said: str) -> str:
@@ -121,12 +129,19 @@ def words_of_the_trainer(said: str) -> str:
     return own if "Traceback (most recent call last)" in own else said
 
 
-def _killed(stage: str, rank: str | None) -> str:
+def _signalled(stage: str, number: int, rank: str | None) -> StageFailed:
     which = "the training process" if rank is None else f"the training process of rank {rank}"
+    if number != signal.SIGKILL:
+        name = signal.Signals(number).name if number in set(signal.Signals) else "of the system's own"
+        by_whom = "by somebody" if number in _FROM_OUTSIDE else "a fault in compiled code, a driver or the machine, not in the settings"
+        return StageFailed(
+            f"{stage}: {which} was ended by signal {number} ({name}), {by_whom}; its last words stand above, and a rerun goes on from the "
+            "last checkpoint"
+        )
     cause = "mostly by the kernel because the machine ran out of memory"
     cure = "free some, lower R1VL_TOKEN_BUDGET (default: 2048 on a CPU, 16384 on a GPU) or set R1VL_GRADIENT_CHECKPOINTING=1"
     then = "a worker reads them when it starts; a rerun goes on from the last checkpoint"
-    return f"{stage}: {which} was killed by signal 9, {cause}: {cure}; {then}"
+    return StageKilled(f"{stage}: {which} was killed by signal 9, {cause}: {cure}; {then}")
 
 
 def launcher_command(runtime: Runtime) -> list[str]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from r1vl_core.config import Preset, Runtime, parse_preset
 from r1vl_core.data import database
 from r1vl_core.training.order import draw
-from tasks.launch import StageFailed, killed_rank, launcher_command, words_of_the_trainer
+from tasks.launch import StageFailed, ended_by_signal, launcher_command, words_of_the_trainer
 from tasks.registry import STAGES
 from tasks.reports import read_reports
 from tasks.stages import StageEvent, StageResult, bring_up_to_date
@@ -80,18 +80,23 @@ def trainers() -> dict[str, psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_killed_rank_ends_the_job_and_is_named(store: Store, rank: str) -> None:
+SIGNALS = {
+    signal.SIGKILL: "killed by signal 9.*R1VL_TOKEN_BUDGET",
+    signal.SIGSEGV: r"ended by signal 11 \(SIGSEGV\), a fault in compiled code.*a rerun goes on",
+    signal.SIGABRT: r"ended by signal 6 \(SIGABRT\), a fault in compiled code.*a rerun goes on",
+}
+
+
+@pytest.mark.parametrize(("rank", "number"), [("0", signal.SIGKILL), ("1", signal.SIGKILL), ("0", signal.SIGSEGV), ("1", signal.SIGABRT)])
+def test_a_rank_that_a_signal_ends_ends_the_job_and_is_named(store: Store, rank: str, number: signal.Signals) -> None:
     killed: list[int] = []
 
     def kill(event: StageEvent) -> None:
         if event.report is not None and event.stage == "warmup" and not killed:
             killed.append(trainers()[rank].pid)
-            os.kill(killed[0], signal.SIGKILL)
+            os.kill(killed[0], number)
 
-    with pytest.raises(
-        StageFailed, match=rf"^warmup: the training process of rank {rank} was killed by signal 9.*R1VL_TOKEN_BUDGET.*$"
-    ) as told:
+    with pytest.raises(StageFailed, match=rf"^warmup: the training process of rank {rank} was {SIGNALS[number]}.*$") as told:
         bring_up_to_date("warmup", STAGES, a_preset(), TWO, store, on_event=kill)
     assert "\n" not in str(told.value)
     assert not trainers()
@@ -200,6 +205,9 @@ Root Cause (first observed failure):
 
 def test_a_kill_is_told_even_where_another_rank_is_heard_first() -> None:
     """Who loses its partner says so at once; torchrun sees the partner's end only when it looks."""
-    assert killed_rank(SUMMARY.format(forced="Sending process 511 closing signal SIGTERM")) == "1"
+    assert ended_by_signal(SUMMARY.format(forced="Sending process 511 closing signal SIGTERM"), 1) == (9, "1")
     forced = "Unable to shutdown process 512 via Signals.SIGTERM, forcefully exiting via Signals.SIGKILL"
-    assert killed_rank(SUMMARY.format(forced=forced)) is None, "torchrun itself killed it, for not ending with the others"
+    assert ended_by_signal(SUMMARY.format(forced=forced), 1) is None, "torchrun itself killed it, for not ending with the others"
+    asked = SUMMARY.replace("-9", "-15").format(forced="")
+    assert ended_by_signal(asked, 1) is None, "torchrun itself ended it"
+    assert ended_by_signal("died with <Signals.SIGBUS: 7>.", 1) == (7, None)
