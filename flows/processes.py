@@ -160,6 +160,17 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def listens(recorded: Recorded) -> bool:
+    """Whether the recorded process or one below it listens on its port: what answers there may as well be another root's server."""
+    process = find(recorded)
+    try:
+        family = [process, *process.children(recursive=True)] if process else []
+        sockets = [each for member in family for each in member.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+    except psutil.NoSuchProcess:  # one of them ended while we looked
+        return False
+    return any(each.laddr.port == recorded.port for each in sockets)
+
+
 def wait_for(recorded: Recorded, is_ready: Callable[[], bool], deadline_s: float) -> None:
     """Return as soon as `is_ready`; raise DidNotStart when the process ends first or `deadline_s` passes."""
     end = time.monotonic() + deadline_s

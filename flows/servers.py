@@ -21,7 +21,7 @@ import psutil
 
 from flows import deploying
 from flows.prefect_api import PrefectApi
-from flows.processes import HOST, DidNotStart, Recorded, choose_port, find, left_behind, start, stop, wait_for
+from flows.processes import HOST, DidNotStart, Recorded, choose_port, find, left_behind, listens, start, stop, wait_for
 from flows.runtime import HOME, ready_root
 from tasks.files import write_atomically
 from tasks.locks import locked
@@ -221,7 +221,7 @@ def _start_servers(root: Path, wanted: Mapping[str, int | None]) -> None:
         _write_services(root, services)
     try:
         for name in SERVERS:
-            wait_for(_running(services, name), partial(_answers, services.health_url(name)), _START_S)
+            wait_for(_running(services, name), partial(_is_up, services, name), _START_S)
     except (DidNotStart, KeyboardInterrupt):
         for each in begun:
             stop(each, _GRACE_S[each.name])
@@ -293,6 +293,10 @@ def _start_worker(root: Path, pool: str) -> None:
     kept = tuple(each for each in services.running if each.name != name)
     _write_services(root, replace(services, running=(*kept, started)))
     wait_for(started, lambda: any(each["name"] == worker for each in api.workers(pool)), _START_S)
+
+
+def _is_up(services: Services, name: str) -> bool:
+    return _answers(services.health_url(name)) and listens(_running(services, name))
 
 
 def _answers(url: str) -> bool:

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from flows.processes import DidNotStart, choose_port, find, start, stop, wait_for
+from flows.processes import DidNotStart, choose_port, find, listens, start, stop, wait_for
 
 SLEEP = "import time; time.sleep(120)"
 FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{SLEEP}']); print('both', flush=True); {SLEEP}"
@@ -91,3 +91,25 @@ def test_a_port_in_use_is_refused_and_a_remembered_one_kept() -> None:
             choose_port(port, None, "--mlflow-port")
         assert choose_port(None, port, "--mlflow-port") != port
     assert choose_port(None, port, "--mlflow-port") == port
+
+
+LISTENER = (
+    "import socket, sys, time; s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); print('open', flush=True); time.sleep(120)"
+)
+
+
+def test_a_server_of_ours_is_up_once_it_listens_itself_or_one_below_it(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        idle = replace(python(SLEEP, tmp_path), port=port)
+        assert not listens(idle), "another process listens on that port"
+        stop(idle, grace_s=10)
+    code = LISTENER.format(port=port)
+    for name, program in (("itself", code), ("below", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])")):
+        server = replace(python(program, tmp_path, name), port=port)
+        wait_for(server, lambda log=server.log: "open" in Path(log).read_text(), 20)
+        assert listens(server)
+        stop(server, grace_s=10)
+        assert not listens(server)
