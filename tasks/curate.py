@@ -20,12 +20,11 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import check_heldout, heldout_file, image_roots, sources
 
-REVISION = 5
+REVISION = 6
 DATABASE = "curated.duckdb"
 _CURES = {
     "missing_image": "; its path starts at this source's `images`, {images}",
     "unparsable_path": "; a reasoning path has sections, see the README",
-    "no_answer": "; a reasoning path ends in its answer, see the README",
 }
 """What to do where a reject's detail does not say it."""
 

@@ -86,6 +86,7 @@ def _parquet_rows(file: pyarrow.parquet.ParquetFile, start: int, end: int) -> It
 def _fields(question: Question) -> dict[str, Any]:
     return {
         "id": question.id,
+        "source_id": question.source_id,
         "image": question.image,
         "question": question.text,
         "choices": [list(choice) for choice in question.choices],
