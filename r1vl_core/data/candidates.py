@@ -45,7 +45,7 @@ _WORDS_BEHIND = re.compile(
     rf"(?P<long>(?: [a-z]++){{{_MAX_VALUE}}}(?!'))?+"
 )
 _POWER = re.compile(r"squared|cubed", re.IGNORECASE)
-_LEANING = re.compile(r"squared|cubed|divided|multiplied")  # in normal form digits, or one piece with the next word
+_LEANING = ("squared", "cubed", "divided", "multiplied")  # in normal form digits, or one piece with the next word
 
 
 class Candidate(NamedTuple):
@@ -102,7 +102,7 @@ def _is_prose(sentence: str) -> bool:
         if _names(lower, verb):
             return False
         verb = _IS.search(lower, verb.end())
-    return not _LEANING.search(lower)
+    return not any(map(lower.__contains__, _LEANING))
 
 
 def _names(lower: str, verb: re.Match[str]) -> bool:
@@ -125,7 +125,7 @@ def find(line: str) -> tuple[list[Candidate], list[tuple[int, str]]]:
     for start, end in _clauses(line):
         if _SAYS_SOMETHING.search(line, start, end):
             # "it is because": three clauses with an "is" in four are no equations
-            equations = list(_equations(line, start, end)) if _RIGHT_SIDE.search(line, start, end) else []
+            equations = _equations(line, start, end) if _RIGHT_SIDE.search(line, start, end) else []
             if equations:
                 found += equations
             else:
@@ -155,19 +155,21 @@ def _last(line: str, start: int, at: int) -> str:
     return line[start : at - 1].rpartition(" ")[2] if at > start else ""
 
 
-def _equations(line: str, start: int, end: int) -> Iterator[Candidate]:
+def _equations(line: str, start: int, end: int) -> list[Candidate]:
     """Every a = b in a clause; a chain a = b = c gives two."""
+    found = []
     for run in SIDES.finditer(line, start, end):
+        sides = run[0].split(" = ")
         place = run.start()
-        if " = " not in run[0]:
-            continue
-        for left, right in pairwise(run[0].split(" = ")):
-            equation = f"{left} = {right}"
-            pieces = equation.split(" ")
-            says_something = left != right and (not _SIGNS.isdisjoint(pieces) or any(map(str.isalpha, pieces)))
-            if says_something and pieces.count("(") == pieces.count(")") and holds(pieces) is not False:
-                yield Candidate(0, place, equation, f" {equation} ", partial(spellings, equation, pieces))
+        for left, right in pairwise(sides):
+            if left != right:
+                equation = f"{left} = {right}"
+                pieces = equation.split(" ")
+                says_something = not _SIGNS.isdisjoint(pieces) or any(map(str.isalpha, pieces))
+                if says_something and equation.count("(") == equation.count(")") and holds(pieces) is not False:
+                    found.append(Candidate(0, place, equation, f" {equation} ", partial(spellings, equation, pieces)))
             place += len(left) + 3
+    return found
 
 
 def statements(text: str, place: int) -> Iterator[Candidate]:
@@ -191,12 +193,22 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
             spell = partial(statement_forms, name, value) if is_quantity else partial(tuple[str], (said,))
             yield Candidate(1 if is_quantity else 3, place, said, needle, spell)
             return
-    num_words = sum(piece.isalpha() and piece not in _LINKS for piece in clause) if numbers else 0
-    if numbers and num_words <= _MAX_PHRASE_WORDS and 1 < len(clause) <= _MAX_PHRASE and not num_equal:
+    if numbers and 1 < len(clause) <= _MAX_PHRASE and not num_equal and _is_phrase(clause):
         phrase = " ".join(clause)
         yield Candidate(2, place, phrase, f" {phrase} " if _is_settled(phrase) else "", partial(tuple[str], (phrase,)))
         return
     yield from _quantities(clause, numbers, place)
+
+
+def _is_phrase(clause: list[str]) -> bool:
+    """Whether a clause has few words that say something."""
+    left = _MAX_PHRASE_WORDS
+    for piece in clause:
+        if piece.isalpha() and piece not in _LINKS:
+            if not left:
+                return False
+            left -= 1
+    return True
 
 
 def _quantities(clause: list[str], numbers: list[int], place: int) -> Iterator[Candidate]:
