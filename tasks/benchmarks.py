@@ -27,7 +27,7 @@ from tasks.recipe import Recipe, spell
 from tasks.stages import Build, Stage
 
 NAME = "benchmarks"
-REVISION = 2
+REVISION = 3
 
 
 @dataclass(frozen=True)

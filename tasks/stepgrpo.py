@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REVISION = 5
+REVISION = 6
 POLICY = warmup.POLICY
 
 

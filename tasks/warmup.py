@@ -21,7 +21,7 @@ from tasks.world import image_roots, weights_of
 if TYPE_CHECKING:
     from tasks.trainer import Work
 
-REVISION = 1
+REVISION = 2
 POLICY = "policy"
 """Folder of the trained checkpoint within a training stage's artifact."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from r1vl_core.policy.cache import GrowingCache
+from r1vl_core.policy.cache import OwnCache
 from r1vl_core.policy.logprobs import forbidden_tokens, last_hidden, scaled_logits
 from r1vl_core.policy.model import Policy
 from r1vl_core.policy.shared_decode import SharedCache
@@ -32,7 +32,7 @@ class Live:
     """The B rows still being decoded: which they are, the last hidden state of each (B, H), the position it goes on at, and whether it has
     ended."""
 
-    cache: SharedCache | GrowingCache
+    cache: SharedCache | OwnCache
     hidden: Tensor
     rows: Tensor
     next_positions: Tensor

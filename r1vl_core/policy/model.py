@@ -1,6 +1,7 @@
 """A vision-language model with its tokenizer and image processor: load, save, and turn a question into tokens.
 
-Works with any Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint through the Auto classes. The processor class of transformers needs
+Works with any Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint through the Auto classes, and with others that take patches, a grid and
+three-fold positions as these do (Qwen3-VL-MoE, Qwen3.5, GLM-4.1V), whose prompts are not shared. The processor class of transformers needs
 torchvision for its video half, which we never use; tokenizer and image processor are therefore loaded one by one, and the image
 processor by its PIL backend, so that tokens and pixels are the same with and without torchvision.
 """
@@ -23,10 +24,13 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 from r1vl_core.config import Decode, Precision
 from r1vl_core.policy.bundled import bundled_checkpoint
 from r1vl_core.policy.checkpoint_files import check_checkpoint
+from r1vl_core.policy.patches import multiply_patches
 from r1vl_core.policy.precision import check_precision
 from r1vl_core.prompts import render_prompt
 
 IGNORED_LABEL = -100
+
+_FAMILY = "a Qwen2-VL, Qwen2.5-VL or Qwen3-VL one"
 
 _PARTS = {
     AutoConfig: "its configuration (config.json)",
@@ -201,9 +205,7 @@ def load_policy(
         check_checkpoint(Path(name))
     config = _load_part(AutoConfig, name)
     if not hasattr(config, "vision_config") or not hasattr(config, "image_token_id"):
-        raise ValueError(
-            f"checkpoint {name}: a {config.model_type} is not a vision-language model; use a Qwen2-VL, Qwen2.5-VL or Qwen3-VL one"
-        )
+        raise ValueError(f"checkpoint {name}: a {config.model_type} is not a vision-language model; use {_FAMILY}")
     if weights:
         model, loading = _load_part(
             AutoModelForImageTextToText, name, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True
@@ -213,6 +215,8 @@ def load_policy(
     else:
         with torch.device("meta"), _naming(name, AutoConfig):
             model = AutoModelForImageTextToText.from_config(config)
+    if not hasattr(model.model, "get_rope_index"):
+        raise ValueError(f"checkpoint {name}: a {config.model_type} takes its pictures in another way; use {_FAMILY}")
     tokenizer = _load_part(AutoTokenizer, name)
     image_processor = _load_part(AutoImageProcessor, name, backend="pil")
     policy = make_policy(model, tokenizer, image_processor, prompt=prompt, max_pixels=max_pixels)
@@ -220,7 +224,11 @@ def load_policy(
 
 
 def make_policy(model: Any, tokenizer: Any, image_processor: Any, *, prompt: str, max_pixels: int) -> Policy:
-    """Join the parts of a policy; the end tokens are all of the generation configuration's and the tokenizer's."""
+    """Join the parts of a policy; the end tokens are all of the generation configuration's and the tokenizer's.
+
+    The model's patch projection becomes a matrix product (`multiply_patches`).
+    """
+    multiply_patches(model)
     ends = _as_ids(tokenizer.eos_token_id) + _as_ids(_generation_config(model).eos_token_id)
     end_token_ids = tuple(dict.fromkeys(ends))
     if not end_token_ids:

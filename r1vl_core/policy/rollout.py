@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from r1vl_core.policy.batch import pad_rows, prompt_positions
-from r1vl_core.policy.cache import GrowingCache
+from r1vl_core.policy.cache import OwnCache
 from r1vl_core.policy.drawing import ROOM, Drawing, Live
 from r1vl_core.policy.fixed_decode import FixedCache, decode_in_graphs
 from r1vl_core.policy.logprobs import autocast, last_hidden
@@ -62,8 +62,8 @@ def generate(
     `temperature` None decodes greedily; otherwise tokens are drawn from softmax(logits / temperature) and nothing else, and
     `seeds` holds one tuple of integers for each prompt that decides its draws; a group drawn in parts says with `first_sample` which of
     its responses a part begins with. The policy's forbidden tokens are never produced.
-    `shared` holds each prompt once where the model is known to allow it; without it every row has its own, as the oracle. Raises ValueError
-    where `policy.decoding` is "graphs" and it cannot.
+    `shared` holds each prompt once where the model is known to allow it; without it every row has its own, in the model's own cache and
+    only prompts of one length side by side. Raises ValueError where `policy.decoding` is "graphs" and it cannot.
     `token_budget` bounds the tokens held in the cache at once: prompts as often as they are held, and room for every response.
     `progress` is told after every token how many each response that is under way has by now.
     A sharded policy is gathered for it: all processes call it equally often, be it without a prompt.
@@ -84,7 +84,7 @@ def generate(
             if temperature is not None:
                 noise = _uniforms([seeds[index] for index in indices], range(first_sample, first_sample + num_samples), max_new_tokens)
             some = [prompts[index] for index in indices]
-            cache = FixedCache() if policy.decoding == "graphs" else SharedCache() if shared else GrowingCache()
+            cache = FixedCache() if policy.decoding == "graphs" else SharedCache() if shared else OwnCache(policy)
             made = _decode(policy, cache, some, num_samples, temperature or 1.0, max_new_tokens, noise, progress)
             for place, index in enumerate(indices):
                 rollouts[index * num_samples : (index + 1) * num_samples] = made[place * num_samples : (place + 1) * num_samples]
@@ -99,7 +99,8 @@ def _decode_batches(
     for index in order:
         longest = len(prompts[batches[-1][0]]) if batches else 0
         for_one = num_samples * max_new_tokens + (longest if shared else num_samples * longest)
-        if batches and (len(batches[-1]) + 1) * for_one <= token_budget:
+        fits = shared or len(prompts[index]) == longest
+        if batches and fits and (len(batches[-1]) + 1) * for_one <= token_budget:
             batches[-1].append(index)
         else:
             batches.append([index])
@@ -115,7 +116,7 @@ def _uniforms(seeds: Sequence[tuple[int, ...]], samples: range, max_new_tokens: 
 
 def _decode(
     policy: Policy,
-    cache: SharedCache | GrowingCache,
+    cache: SharedCache | OwnCache,
     prompts: Sequence[Prompt],
     num_samples: int,
     temperature: float,
@@ -147,7 +148,7 @@ def _decode_eagerly(drawing: Drawing, live: Live, progress: Callable[[int], None
         live.hidden = live.advance(drawing.policy, tokens, step)
 
 
-def _prefill(policy: Policy, cache: SharedCache | GrowingCache, prompts: Sequence[Prompt], num_samples: int, room: int) -> Live:
+def _prefill(policy: Policy, cache: SharedCache | OwnCache, prompts: Sequence[Prompt], num_samples: int, room: int) -> Live:
     # Padded on the right: causal attention needs no mask then, and the columns of padding are hidden while decoding.
     positions = [prompt_positions(policy, prompt) for prompt in prompts]
     nothing = [torch.empty(0, dtype=torch.int64)] * len(prompts)

@@ -17,7 +17,6 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache, DynamicLayer
 
-from r1vl_core.policy.cache import as_read, roomy
 from r1vl_core.policy.model import Policy
 from r1vl_core.policy.shared_prefix import attention_named
 
@@ -34,7 +33,7 @@ class SharedLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Keep the prompts' columns at first; later append a response column and return the responses' alone."""
-        key_states = as_read(key_states, value_states)
+        key_states = _as_read(key_states, value_states)
         if self.prompt is None:
             return super().update(key_states, value_states)
         start, self.length = self.length, self.length + key_states.shape[-2]
@@ -51,7 +50,7 @@ class SharedLayer(DynamicLayer):
 
     def keep(self, kept: Tensor, prompts: Tensor | None, room: int) -> None:
         """Go on with these rows and, unless None, these prompts alone."""
-        self.buffers = tuple(roomy(buffer[:, :, : self.length], kept, room) for buffer in self.buffers)
+        self.buffers = tuple(_roomy(buffer[:, :, : self.length], kept, room) for buffer in self.buffers)
         if prompts is not None and self.prompt is not None:
             self.prompt = (self.prompt[0][prompts], self.prompt[1][prompts])
 
@@ -164,3 +163,16 @@ def _attend(
 
 
 AttentionInterface.register(_NAME, _attend)
+
+
+def _as_read(key_states: Tensor, value_states: Tensor) -> Tensor:
+    """Keys as attention reads them: under autocast rotary positions leave them in fp32, and each token would round all of them again."""
+    return key_states.to(value_states.dtype)
+
+
+def _roomy(tensor: Tensor, rows: Tensor, num_tokens: int) -> Tensor:
+    """`rows` of a tensor (B, heads, T, D), copied into one with `num_tokens` more columns, which are 0."""
+    _, num_heads, length, head_dim = tensor.shape
+    buffer = tensor.new_zeros(len(rows), num_heads, length + num_tokens, head_dim)
+    buffer[:, :, :length] = tensor[rows]
+    return buffer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
@@ -28,6 +28,8 @@ from r1vl_core.training.losses import (
 )
 
 Score = Callable[[Policy, Sequence[Prompt], Sequence[Sequence[Tensor]], float], TokenScores]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def choose_forward(policy: Policy, name: str) -> Score:
         return score_dense
     if policy.model.config.model_type in SUPPORTED:
         return score_shared
-    warnings.warn(f"the shared-prefix forward does not know {policy.model.config.model_type}: using the dense one", stacklevel=2)
+    logger.warning("the shared-prefix forward does not know this %s: going on with the dense one", policy.model.config.model_type)
     return score_dense
 
 

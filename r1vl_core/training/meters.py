@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from r1vl_core.policy.model import Policy, Prompt
+from r1vl_core.policy.shared_prefix import SUPPORTED
 from r1vl_core.training.groups import Group
 
 PEAK_TFLOPS = {
@@ -137,9 +138,10 @@ def work_of_step(
     return flops(sampled) + (has_reference + 3 * num_updates) * flops(trained), tokens
 
 
-def utilisation(flops: float, seconds: float, device: torch.device) -> dict[str, float]:
-    """`model_flops_utilisation`: the share of the device's peak that the model's own arithmetic came to; nothing where it is unknown."""
-    peak = _peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+def utilisation(policy: Policy, flops: float, seconds: float) -> dict[str, float]:
+    """`model_flops_utilisation`: the share of the device's peak that the model's own arithmetic came to; nothing if either is unknown."""
+    is_counted = policy.device.type == "cuda" and policy.model.config.model_type in SUPPORTED  # others have experts, or running states
+    peak = _peak(torch.cuda.get_device_name(policy.device)) if is_counted else None
     return {} if peak is None or seconds <= 0 else {"model_flops_utilisation": flops / seconds / peak}
 
 

@@ -1,8 +1,10 @@
-"""Does a model keep the promise that shared prompts stand on? Asked once a run, before its first step.
+"""Does a model keep the promises that training stands on? Asked once a run, before its first step.
 
 The shared-prefix forward and decoding with shared prompts are exact for a model that attends by mask and positions alone. A checkpoint of
 a known type may still break that (a patched attention, a sliding window, positions of its own), and nothing would fail: the run would
 train on wrong log-probabilities. So one real question of the run, its paths sampled on the spot, is scored in both ways.
+
+A model of another type shares nothing, but what it draws with must still be what its dense forward says, or it cannot be trained at all.
 
 What is decided stands in the run's notes, which its checkpoints hold: a resumed run goes on in the same way. Later in the run
 `logprob_gap`, the mean difference between a token's log-probability when drawn and when trained, shows the same at every step.
@@ -61,10 +63,9 @@ def checked_ways(
 ) -> Ways:
     """What `notes` say was decided; when they say nothing yet, check, decide, say so in them and, if need be, in a warning.
 
-    `score` is the forward that the settings ask for. Takes no number from any random state.
+    `score` is the forward that the settings ask for. Takes no number from any random state. Raises ValueError for a model of a type that is
+    not known to share prompts and whose decoding and dense forward do not agree either.
     """
-    if policy.model.config.model_type not in SUPPORTED:
-        return Ways(score, shared_decode=False)
     if "dense_forward" not in notes:
         policy.model.eval()
         asked, num_samples, num_tokens = get_prompt(), min(settings.group_size, MAX_PATHS), min(settings.max_new_tokens, MAX_TOKENS)
@@ -73,7 +74,8 @@ def checked_ways(
         paths = [asked], [[torch.tensor(rollout.token_ids) for rollout in rollouts]]
         drawn = torch.tensor([value for rollout in rollouts for value in rollout.logprobs])
         dense = Forward(policy, score_dense, room).logprobs(paths, settings.temperature).cpu()
-        differences = {"shared_decode": worst(drawn - dense, paths[1][0])}
+        is_known = policy.model.config.model_type in SUPPORTED
+        differences = {"shared_decode" if is_known else "decode": worst(drawn - dense, paths[1][0])}
         if score is score_shared:
             shared = Forward(policy, score_shared, room).logprobs(paths, settings.temperature).cpu()
             differences["shared_forward"] = worst(shared - dense, paths[1][0])
@@ -99,17 +101,22 @@ def _decide(notes: dict[str, Any], differences: dict[str, float], policy: Policy
     dtype = arithmetic(policy)
     broken = {name: not found <= TOLERANCES[dtype] for name, found in differences.items()}
     broken = {name: any_process(value, accelerator) for name, value in broken.items()}
-    notes["dense_forward"], notes["growing_decode"] = broken.get("shared_forward", False), broken["shared_decode"]
+    where, limit = policy.model.config.model_type, f"{TOLERANCES[dtype]:g} in {str(dtype).removeprefix('torch.')}"
+    if broken.get("decode"):
+        raise ValueError(
+            f"this {where} draws tokens with log-probabilities {differences['decode']:.3g} nats a token beside those of its forward "
+            f"(tolerance {limit}): what would be trained is not what was rewarded; use a model of a type we know: {', '.join(SUPPORTED)}"
+        )
+    notes["dense_forward"], notes["growing_decode"] = broken.get("shared_forward", False), broken.get("shared_decode", True)
     if not is_first(accelerator):
         return
-    where, limit = policy.model.config.model_type, f"{TOLERANCES[dtype]:g} in {str(dtype).removeprefix('torch.')}"
     if notes["dense_forward"]:
         logger.warning(
             "the shared-prefix forward of this %s differs from the dense one by %.3g nats a token (tolerance %s): going on with the "
             "dense one",
             *(where, differences["shared_forward"], limit),
         )
-    if notes["growing_decode"]:
+    if broken.get("shared_decode"):
         logger.warning(
             "this %s decodes with shared prompts %.3g nats a token beside its dense forward (tolerance %s): going on with a "
             "prompt in every row; logprob_gap shows whether that agrees",

@@ -10,6 +10,8 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, Qwen2VLConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from r1vl_core.policy.shared_prefix import SUPPORTED
+
 _QWEN2_VL = {
     "Qwen/Qwen2-VL-2B-Instruct": {"hidden_size": 1536, "intermediate_size": 8960, "num_attention_heads": 12, "num_key_value_heads": 2},
     "Qwen/Qwen2-VL-7B-Instruct": {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28, "num_key_value_heads": 4},
@@ -43,10 +45,12 @@ class Shapes:
 
 
 def folder_shapes(folder: Path) -> Shapes:
-    """Of a checkpoint folder, from its config.json; no weights are read. Raises ValueError when it is none of a vision-language model."""
+    """Of a checkpoint folder, from its config.json; no weights are read. Raises ValueError when it is none of a model we know."""
     config = AutoConfig.from_pretrained(folder)
     if not hasattr(config, "vision_config"):
         raise ValueError(f"checkpoint {folder}: a {config.model_type} is not a vision-language model")
+    if config.model_type not in SUPPORTED:
+        raise ValueError(f"checkpoint {folder}: memory is estimated for {', '.join(SUPPORTED)}, and not for a {config.model_type}")
     return shapes_of(config)
 
 

@@ -225,7 +225,7 @@ def take_step(run: Run, step: int) -> Report:
         policy, sampled.groups.values(), trained, has_reference=run.reference is not None, num_updates=settings.num_updates
     )
     metrics |= dict(zip(tokens, sum_over_processes([*tokens.values()], run.accelerator), strict=True))
-    metrics |= utilisation(flops, metrics["seconds"], policy.device)
+    metrics |= utilisation(policy, flops, metrics["seconds"])
     return Report(step + 1, settings.num_steps, metrics, tuple(sample for group in samples for sample in group))
 
 

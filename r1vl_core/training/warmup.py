@@ -129,7 +129,7 @@ def take_step(run: Run, step: int) -> Report:
     metrics["grad_norm"] = optimizers.update(policy.model, run.optimizer, rate, settings.max_grad_norm)
     seconds = time.monotonic() - started
     flops = 3 * sum(flops_of_group(sizes_of(policy), example.prompt, [len(example.path)]) for example in batch)
-    metrics |= {"learning_rate": rate, "seconds": seconds, **utilisation(flops, seconds, policy.device)}
+    metrics |= {"learning_rate": rate, "seconds": seconds, **utilisation(policy, flops, seconds)}
     return Report(step + 1, run.num_steps, metrics)
 
 

@@ -1,4 +1,4 @@
-"""Small random policies of every supported architecture, with a byte-level tokenizer, for tests."""
+"""Small random policies of every supported architecture and of some others, with a byte-level tokenizer, for tests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    Glm4vConfig,
+    Glm4vForConditionalGeneration,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -21,6 +27,8 @@ from r1vl_core.policy.model import Policy, Prompt, make_policy
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 ARCHITECTURES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+OTHERS = ("qwen3_vl_moe", "qwen3_5", "glm4v")
+"""Models that the shared forward does not know: experts, layers with a running state, and another family."""
 
 _TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
@@ -126,4 +134,19 @@ def _model(architecture: str, vocab_size: int) -> torch.nn.Module:
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0],
     }
-    return Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config={**vision, **deep}, **named))
+    if architecture == "qwen3_vl":
+        return Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config={**vision, **deep}, **named))
+    if architecture == "qwen3_vl_moe":
+        experts = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
+        config = Qwen3VLMoeConfig(text_config={**text, **experts}, vision_config={**vision, **deep}, **named)
+        return Qwen3VLMoeForConditionalGeneration(config)
+    text["rope_parameters"] = {**rope, "partial_rotary_factor": 1.0}
+    if architecture == "qwen3_5":
+        state = {f"linear_{name}": size for name, size in (("num_key_heads", 2), ("num_value_heads", 2), ("key_head_dim", 8))}
+        state |= {"linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"]}
+        del deep["deepstack_visual_indexes"]
+        config = Qwen3_5Config(text_config={**text, **state}, vision_config={**vision, **deep}, **named)
+        return Qwen3_5ForConditionalGeneration(config)
+    named |= {"image_start_token_id": named.pop("vision_start_token_id"), "image_end_token_id": named.pop("vision_end_token_id")}
+    looks = {"hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 24, "image_size": 140}
+    return Glm4vForConditionalGeneration(Glm4vConfig(text_config=text, vision_config={**vision, **looks}, **named))

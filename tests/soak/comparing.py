@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from r1vl_core.data.rollouts import FOLDER
 from r1vl_core.report import repeatable
@@ -19,7 +20,7 @@ def differences_of_checkpoints(folder: Path, run: str) -> list[str]:
     if newest is None:
         return []
     other = folder / "kept" / newest.name
-    found = [] if (newest / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes() else ["weights"]
+    found = differences_of_weights(newest / "weights.safetensors", other / "weights.safetensors")
     mine, theirs = (torch.load(path / "state.pt", weights_only=True) for path in (newest, other))
     return [f"{newest.name}: {name}" for name in [*found, *(name for name in theirs if not same(mine[name], theirs[name]))]]
 
@@ -28,10 +29,34 @@ def differences_at_the_end(folder: Path, run: str) -> list[str]:
     """What a finished run does not have in common with the undisturbed one."""
     mine, theirs = folder / run / "out", folder / "whole" / "out"
     found = differences_of_checkpoints(folder, run)
-    compared = ["policy/model.safetensors", *(str(path.relative_to(theirs)) for path in sorted((theirs / FOLDER).glob("*")))]
+    found += differences_of_weights(mine / "policy/model.safetensors", theirs / "policy/model.safetensors")
+    compared = [str(path.relative_to(theirs)) for path in sorted((theirs / FOLDER).glob("*"))]
     found += [name for name in compared if (mine / name).read_bytes() != (theirs / name).read_bytes()]
+    return [*found, *differences_of_metrics(mine, theirs)]
+
+
+def differences_of_weights(mine: Path, theirs: Path) -> list[str]:
+    """Whether two files of tensors differ: in how many of them, and by how much at most."""
+    if mine.read_bytes() == theirs.read_bytes():
+        return []
+    one, other = load_file(mine), load_file(theirs)
+    if one.keys() != other.keys():
+        return ["weights: other tensors"]
+    gaps = {name: float((one[name] - other[name]).abs().max()) for name in one if not same(one[name], other[name])}
+    worst = max(gaps, key=lambda name: gaps[name], default="nothing but the header")
+    return [f"weights: {len(gaps)} of {len(one)} tensors, up to {gaps.get(worst, 0.0):.3g} in {worst}"]
+
+
+def differences_of_metrics(mine: Path, theirs: Path) -> list[str]:
+    """The first step whose metrics differ, less those of the machine, and those metrics."""
     reports = [[(report.step, repeatable(report.metrics)) for report in read_reports(place)] for place in (mine, theirs)]
-    return found if reports[0] == reports[1] else [*found, "metrics"]
+    if len(reports[0]) != len(reports[1]):
+        return [f"metrics: {len(reports[0])} steps and {len(reports[1])}"]
+    for (step, one), (_, other) in zip(*reports, strict=True):
+        names = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
+        if names:
+            return [f"metrics from step {step} on: " + ", ".join(f"{name} {one.get(name)} {other.get(name)}" for name in sorted(names))]
+    return []
 
 
 def same(one: Any, other: Any) -> bool:

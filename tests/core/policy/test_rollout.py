@@ -14,7 +14,7 @@ from r1vl_core.policy.drawing import draw
 from r1vl_core.policy.logprobs import score_rows
 from r1vl_core.policy.model import Policy, Prompt, load_policy
 from r1vl_core.policy.rollout import generate
-from tests.core.tiny_policies import ARCHITECTURES, favour, some_prompts, tiny_policy
+from tests.core.tiny_policies import ARCHITECTURES, OTHERS, favour, some_prompts, tiny_policy
 
 
 def plain_generate(policy: Policy, prompt: Prompt, max_new_tokens: int) -> list[int]:
@@ -34,7 +34,7 @@ def plain_generate(policy: Policy, prompt: Prompt, max_new_tokens: int) -> list[
 
 
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *OTHERS])
 def test_greedy_equals_plain_generate_for_prompts_of_different_length(architecture: str, shared: bool) -> None:
     policy = tiny_policy(architecture)
     prompts = some_prompts(policy, 5)

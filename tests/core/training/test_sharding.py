@@ -27,7 +27,7 @@ from tests.core.training.test_warmup import some_examples
 from tests.core.training.tiny_runs import a_reward, same_reward, sometimes_the_same
 from tests.core.training.two_processes import in_two_processes
 
-RATE = 5e-5
+RATE = 2e-5
 STEPS = StepGRPO(num_steps=2, questions_per_step=3, group_size=3, temperature=1.2, max_new_tokens=8, learning_rate=RATE, save_every=1)
 CASES: dict[str, dict[str, Any]] = {
     "three questions": {},

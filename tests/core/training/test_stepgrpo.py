@@ -217,8 +217,8 @@ def test_a_penalty_without_a_reference_is_refused() -> None:
         next(train(policy, None, [].__getitem__, a_reward, num_questions=1, settings=SETTINGS, seed=0))
 
 
-def test_a_model_the_shared_forward_does_not_know_gets_the_dense_one() -> None:
+def test_a_model_the_shared_forward_does_not_know_gets_the_dense_one(caplog: pytest.LogCaptureFixture) -> None:
     policy = ending_policy()
     policy.model.config.model_type = "another_vl"
-    with pytest.warns(UserWarning, match="does not know another_vl"):
-        assert choose_forward(policy, "shared") is score_dense
+    assert choose_forward(policy, "shared") is score_dense
+    assert "does not know this another_vl: going on with the dense one" in caplog.text
