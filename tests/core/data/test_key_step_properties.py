@@ -21,12 +21,13 @@ from tests.core.data.samples import question
 
 SAID = st.sampled_from(
     [
-        "We add them.", "So x = {a}/{b}.", "The radius is {a} cm", "\\( {a} \\times {b} = {c} \\)", "$\\frac{{{a}}}{{{b}}}$ of it", "{a}% of {b}",
-        "ANGLE ABC IS {a}°", "∠ABC = {a}°", "{a} ÷ {b} ≈ {c}", "1,{a:03} people", "{a}.50 $ each", "so √{a} > {b}", "x² + {a} = {b}",
-        "The Area of the SQUARE equals {a} m²", "it isn't {a}", "not {a} = {b}", "option C: {a}", "(A) {a} (B) {b}", "{a} km/h for {b} hours",
-        "−{a} + {b} = {c}", "{a} × {b} = {c}", "{a}:{b}", "½ of {a} is {b}", "ÄPFEL sind {a}", "小明有{a}个苹果", "İstanbul is {a}", "the answer is {a}",
-        "\\text{{cost}} = \\${a}", "\\[ {a} + {b} = {c} \\]", "f({a}) = {b}", "**{a} + {b} = {c}**", "`{a}`", "|{a} - {b}| = {c}", "{a}e3 = {b}",
-        "sin {a}° = 0.5", "AB + CD = {a}", "H₂O is {a} g", "row {a}", "{a}, {b} and {c}", "There are {a} red ones; {b} are blue!", "{a}^{{{b}}}",
+        "We add them.", "So x = {a}/{b}.", "The radius is {a} cm", "\\( {a} \\times {b} = {c} \\)", "$\\frac{{{a}}}{{{b}}}$ of it",
+        "{a}% of {b}", "ANGLE ABC IS {a}°", "∠ABC = {a}°", "{a} ÷ {b} ≈ {c}", "1,{a:03} people", "{a}.50 $ each", "so √{a} > {b}",
+        "x² + {a} = {b}", "The Area of the SQUARE equals {a} m²", "it isn't {a}", "not {a} = {b}", "option C: {a}", "(A) {a} (B) {b}",
+        "{a} km/h for {b} hours", "−{a} + {b} = {c}", "{a} × {b} = {c}", "{a}:{b}", "½ of {a} is {b}", "ÄPFEL sind {a}",
+        "小明有{a}个苹果", "İstanbul is {a}", "the answer is {a}", "\\text{{cost}} = \\${a}", "\\[ {a} + {b} = {c} \\]", "f({a}) = {b}",
+        "**{a} + {b} = {c}**", "`{a}`", "|{a} - {b}| = {c}", "{a}e3 = {b}", "sin {a}° = 0.5", "AB + CD = {a}", "H₂O is {a} g",
+        "row {a}", "{a}, {b} and {c}", "There are {a} red ones; {b} are blue!", "{a}^{{{b}}}",
     ]
 )  # fmt: skip
 NUMBERS = st.integers(0, 999)
