@@ -32,8 +32,8 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Brought:
-    """What was brought along, by a question's place; and what was left out of the file, a row each: whole records, and key steps of
-    questions that have others.
+    """What was brought along, by a question's place; and what was left out of the file, a row each: whole records, and key steps, or forms
+    of them, of questions that have others.
 
     >>> Brought().left_out
     []
@@ -63,7 +63,7 @@ def bring(file: Path | None, curated: Sequence[Question], questions: Sequence[Qu
         elif stood.kept:
             by_sources.update(reason for _, reason in stood.left_out)
     if by_sources:
-        log(f"{by_sources.total()} key steps that sources brought along were left out ({_counted(by_sources)})")
+        log(f"{by_sources.total()} key steps that sources brought along were left out, or forms of them ({_counted(by_sources)})")
     if file is not None:
         brought.left_out.extend(_whole(file, laid))
         _tell(file, laid, brought, curated, log)

@@ -36,7 +36,8 @@ class GivenRecord(NamedTuple):
 
 
 class Stood(NamedTuple):
-    """Key steps held against a reference path: those that stand, and of the others their number, from 1, and why they do not.
+    """Key steps held against a reference path: those that stand, and the number, from 1, of each that does not, or not with all of its
+    forms, and why.
 
     >>> Stood((("6/3 = 2",),), ((2, "key_step_not_in_path"),)).left_out[0][0]
     2
@@ -115,6 +116,7 @@ def standing(key_steps: Sequence[Sequence[str]], reference_path: str) -> Stood:
             left_out.append((number, "key_step_not_in_path"))
         else:
             kept.append(tuple(form for form, _ in said))
+            left_out += [(number, "form_says_nothing")] if len(said) < len(forms) else []
     return Stood(tuple(kept), tuple(left_out))
 
 

@@ -182,9 +182,10 @@ def test_key_steps_laid_over_are_held_against_the_reference_path(store: Store, t
     (query,) = (line.split('"')[1] for line in log if line.startswith("left out"))
     assert rows(result, query) == [
         (1, "key_step_not_in_path", f"key step 1 of question {first.id}"),
+        (1, "form_says_nothing", f"key step 2 of question {first.id}"),
         (3, "unknown_question", "no curated question has the id 'unknown'"),
     ]
-    assert result.artifact.notes["metrics"]["num_given_left_out"] == 2
+    assert result.artifact.notes["metrics"]["num_given_left_out"] == 3
 
 
 def with_own_ids(folder: Path, ids: list[object], questions: list[Question], world: Path) -> Path:
