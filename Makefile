@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.r1vl-installed
 LOCK := infra/requirements.lock
+# options of `make soak`, such as SOAK="--kills 4 --no-aimed"
+SOAK ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint types contracts soak format up down
@@ -52,7 +54,7 @@ contracts: setup
 	$(BIN)/lint-imports
 
 soak: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak.kills
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak.kills $(SOAK)
 
 format: setup
 	$(BIN)/ruff check --fix .

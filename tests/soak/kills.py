@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -33,7 +32,7 @@ from tasks.launch import StageKilled
 from tasks.registry import STAGES
 from tasks.stages import Build, bring_up_to_date, inputs_of
 from tasks.store import Artifact, Store
-from tests.soak.comparing import differences_at_the_end, differences_of_checkpoints
+from tests.soak.comparing import differences_at_the_end, differences_of_checkpoints, differences_of_weights
 
 AIMED = {
     "warmup": {
@@ -97,12 +96,12 @@ class Life:
 
 @dataclass
 class Stage:
-    """A training stage under test: how to build it, and what the undisturbed run left."""
+    """A training stage under test: how to build it, what the pipeline built, and what the undisturbed run left."""
 
     name: str
     preset: Preset
     inputs: dict[str, Artifact]
-    recipe: Any
+    built: Artifact
     folder: Path
     startup_s: float = 0.0
     step_s: float = 0.0
@@ -113,7 +112,7 @@ class Stage:
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         work.mkdir(exist_ok=True)
-        return Build(self.preset, RUNTIME, self.inputs, self.recipe, out, work, lambda line: None, on_report, work)
+        return Build(self.preset, RUNTIME, self.inputs, self.built.recipe, out, work, lambda line: None, on_report, work)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -128,6 +127,10 @@ def main(arguments: Sequence[str]) -> int:
         for stage in prepare(Path(folder)):
             whole = undisturbed(stage)
             print(f"{stage.name}: undisturbed {whole.seconds:.0f} s, {len(whole.steps)} steps, {stage.step_s:.2f} s a step", flush=True)
+            # The pipeline's own build is a second undisturbed run: when lives differ, this tells which run is the odd one.
+            pair = [place / "policy/model.safetensors" for place in (stage.folder / "whole/out", stage.built.path)]
+            found = differences_of_weights(*pair)
+            differences += tell(stage, "whole", None, whole, [f"beside the pipeline's: {found[0]}"] if found else [])
             moments = drawn(stage, len(whole.steps), options.kills // 2, draw)
             aimed = [] if options.no_aimed else [Moment(stage.name, aim, number) for aim, number in AIMED[stage.name].items()]
             for place, chain in enumerate([*split(moments), *([aimed] if aimed else [])]):
@@ -144,7 +147,7 @@ def prepare(folder: Path) -> Iterator[Stage]:
     for name in ("warmup", "stepgrpo"):
         results = bring_up_to_date(name, STAGES, preset, RUNTIME, store)
         inputs = {below: results[below].artifact for below in inputs_of(STAGES[name], STAGES, preset)}
-        yield Stage(name, preset, inputs, results[name].artifact.recipe, folder / name)
+        yield Stage(name, preset, inputs, results[name].artifact, folder / name)
 
 
 def undisturbed(stage: Stage) -> Life:
