@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from flows.benchmark_scores import records
-from flows.evaluating import file_of
+from flows.evaluating import files_of
 from flows.judged_runs import evaluation_file
 from r1vl_core.evaluation.benchmarks.registry import benchmark
 from r1vl_core.evaluation.benchmarks.rulings import BENCHMARKS, PROFILES, Ruling
@@ -24,7 +24,7 @@ def make_page(root: Path, first: str, second: str | None, data_dir: Path, out: P
     if len(set(names)) < len(names):
         names = [f"{name} ({run})" for name, run in zip(names, given, strict=True)]
     asked = {benchmark for one in evaluations for benchmark, _, _ in one.answers}
-    files = {name: file_of(name, data_dir, root) for name in BENCHMARKS if name in asked}
+    files = files_of([name for name in BENCHMARKS if name in asked], data_dir, root)
     out = out or root / "pages" / "-".join("".join(c if c.isalnum() else "_" for c in name) for name in names)[:100]
     num_rows = write(out, evaluations, names, files)
     typer.echo(f"{num_rows:,} rows: {(out / 'index.html').absolute()}")

@@ -53,10 +53,10 @@ def _file_of(preset: str) -> Path:
     return PRESETS / f"{preset}.toml"
 
 
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+def parse_settings(settings: Iterable[str], option: str = "--set", example: str = "stepgrpo.alpha=0.2") -> dict[str, Any]:
     """Turn `key=value` texts into overrides; a value is read as JSON where it is JSON, and is text otherwise.
 
-    Raises ValueError for a text without "=" and for a key given twice.
+    Raises ValueError, by the `option`'s name, for a text without "=" and for a key given twice.
 
     >>> parse_settings(["stepgrpo.alpha=0.2", "model=./checkpoint"])
     {'stepgrpo.alpha': 0.2, 'model': './checkpoint'}
@@ -65,9 +65,9 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
-            raise ValueError(f"--set {setting}: write it as key=value, for example --set stepgrpo.alpha=0.2")
+            raise ValueError(f"{option} {setting}: write it as key=value, for example {option} {example}")
         if key in overrides:
-            raise ValueError(f"--set {key} is given twice")
+            raise ValueError(f"{option} {key} is given twice")
         overrides[key] = _value(value)
     return overrides
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from rich.table import Table
 
 from flows.judged_runs import JudgedRun, has_both_policies, judged_run
 from r1vl_core.evaluation.comparison import Comparison, compare_answers, p_in_words, sentence
+
+PUBLISHED_OTHERWISE = ("hallusionbench", "mme")
+"""Benchmarks whose published number is no share of right rows: whole figures and questions, and whole pictures, count too."""
 
 
 def print_comparison(root: Path, first: str, second: str | None, profile: str | None, *, as_json: bool) -> None:
@@ -35,12 +39,13 @@ def _two_runs(root: Path, first: str, second: str | None, profile: str | None) -
     if len(told) > 1:
         raise ValueError(f"{first} is judged by {runs[0].profile}, {second} by {runs[1].profile}; give --profile one that both know")
     if runs[0].name == runs[1].name:
-        runs = _renamed(runs[0], first), _renamed(runs[1], second)
+        given = (first, second) if first != second else ("first", "second")
+        return _renamed(runs[0], given[0]), _renamed(runs[1], given[1])
     return runs
 
 
 def _renamed(run: JudgedRun, given: str) -> JudgedRun:
-    return JudgedRun(f"{run.name} ({given})", run.profile, run.answers, run.notes)
+    return replace(run, name=f"{run.name} ({given})")
 
 
 def _as_plain(runs: tuple[JudgedRun, JudgedRun], apart: list[Comparison], together: Comparison) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def _as_plain(runs: tuple[JudgedRun, JudgedRun], apart: list[Comparison], togeth
         "first": names[0],
         "second": names[1],
         "profile": runs[0].profile or runs[1].profile,
-        "notes": [*runs[0].notes, *runs[1].notes],
+        "notes": list(_notes_on(runs)),
         "benchmarks": [_plain(one, names) for one in apart],
         "overall": _plain(together, names),
     }
@@ -58,16 +63,19 @@ def _as_plain(runs: tuple[JudgedRun, JudgedRun], apart: list[Comparison], togeth
 def _plain(one: Comparison, names: tuple[str, str]) -> dict[str, Any]:
     return {
         "benchmark": one.benchmark,
-        "num_rows": one.pairs.num_common,
+        "num_rows": one.num_common,
         "num_rows_first": one.num_first,
         "num_rows_second": one.num_second,
+        "num_samples_first": one.num_samples[0],
+        "num_samples_second": one.num_samples[1],
         "num_clusters": one.num_clusters,
+        "test": one.test,
         "first_accuracy": one.first_accuracy,
         "second_accuracy": one.second_accuracy,
-        "difference": one.pairs.difference,
+        "difference": one.difference,
         "interval": one.interval,
         "p_value": one.p_value,
-        "p_mcnemar": one.pairs.p_value,
+        "p_mcnemar": one.pairs.p_value if one.pairs else None,
         "p_holm": one.p_holm,
         "num_gained": len(one.gained),
         "num_lost": len(one.lost),
@@ -97,10 +105,10 @@ def _cells(one: Comparison) -> list[str]:
     within = f"{100 * one.interval.low:+.1f} … {100 * one.interval.high:+.1f}" if one.interval else "unknown"
     return [
         one.benchmark,
-        str(one.pairs.num_common),
+        str(one.num_common),
         f"{100 * one.first_accuracy:.1f} %",
         f"{100 * one.second_accuracy:.1f} %",
-        f"{100 * one.pairs.difference:+.1f}",
+        f"{100 * one.difference:+.1f}",
         within,
         f"{one.p_holm:.2g}",
         str(len(one.gained)),
@@ -108,19 +116,30 @@ def _cells(one: Comparison) -> list[str]:
     ]
 
 
+def _notes_on(runs: tuple[JudgedRun, JudgedRun]) -> Iterator[str]:
+    """What is to be known of the runs themselves, each by its name."""
+    yield from (f"{run.name}: {note}" for run in runs for note in run.notes)
+    if runs[0].place.resolve() == runs[1].place.resolve():
+        yield f"both are the same evaluation, {runs[0].place}"
+
+
 def _notes(runs: tuple[JudgedRun, JudgedRun], apart: list[Comparison]) -> Iterator[str]:
-    yield from (note for run in runs for note in run.notes)
+    yield from _notes_on(runs)
     for one in apart:
-        if not one.num_first == one.num_second == one.pairs.num_common:
-            yield f"{one.benchmark}: {one.pairs.num_common} common rows, of {one.num_first} and {one.num_second}"
+        if not one.num_first == one.num_second == one.num_common:
+            yield f"{one.benchmark}: {one.num_common} common rows, of {one.num_first} and {one.num_second}"
+        if one.pairs is None:
+            of = " and ".join(map(str, one.num_samples))
+            yield f"{one.benchmark}: {of} responses a row; compared is the share of right ones, row by row, so that a row counts once"
         if one.num_clusters is not None:
-            apart_p = p_in_words(one.pairs.p_value)
-            yield (
-                f"{one.benchmark}: rows hang together in {one.num_clusters} clusters, by which interval and p are; "
-                f"McNemar's p, which takes rows for independent, {apart_p}"
-            )
+            mcnemar = f"; McNemar's p, which takes rows for independent, {p_in_words(one.pairs.p_value)}" if one.pairs else ""
+            yield f"{one.benchmark}: rows hang together in {one.num_clusters} clusters, by which interval and p are{mcnemar}"
         if one.interval is None:
             yield f"{one.benchmark}: all rows are one cluster, which says nothing of how others would fare"
+    for test in dict.fromkeys(one.test for one in apart):
+        yield f"{', '.join(one.benchmark for one in apart if one.test == test)}: {test}"
+    if scored := [one.benchmark for one in apart if one.benchmark in PUBLISHED_OTHERWISE]:
+        yield f"{', '.join(scored)}: compared are right rows; the published number is made of them, and is another"
     missing = [name for run, other in (runs, runs[::-1]) for name in run.answers if name not in other.answers]
     if missing:
         yield f"left out, judged in one run alone: {', '.join(missing)}"

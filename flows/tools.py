@@ -68,15 +68,20 @@ def compare(
         str | None, typer.Argument(metavar="RUN", help="The one that may be better.  [default: the pipeline run's other policy]")
     ] = None,
     profile: Annotated[
-        Profile | None, typer.Option("--profile", metavar="NAME", help="paper, current or strict.  [default: paper, or the files' own]")
+        Profile | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="paper, current or strict.  [default: paper for evaluations of `r1vl eval`; others have one of their own]",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with the rows gained and lost.")] = False,
     root: RootOption = None,
 ) -> None:
     """Say whether one policy is better than another. Paired on common rows: difference, 95 % interval and p-value by benchmark.
 
-    A RUN is an evaluation's key (its first letters will do), the name of a preset or model (its newest evaluation), a pipeline run's id or
-    last (RUN:warmup for its warm-up policy), a folder or DuckDB file, or what `r1vl score --rows` wrote.
+    A RUN is an evaluation's key or digest (its first letters will do), the name of a preset or model (its newest evaluation), a pipeline
+    run's id, its name or last (RUN:warmup for its warm-up policy), a folder or DuckDB file, or what `r1vl score --rows` wrote.
     """
     from flows.comparing import print_comparison
 
@@ -115,6 +120,14 @@ def evaluate(
         str | None, typer.Option("--endpoint", metavar="URL", help="Ask a served model: https://host/v1; its key: R1VL_ENDPOINT_API_KEY.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name at the endpoint.")] = None,
+    endpoint_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint-set",
+            metavar="KEY=VALUE",
+            help="concurrency=64, timeout_s, max_attempts, token_limit=max_completion_tokens, or request={…}: fields sent, null for none.",
+        ),
+    ] = None,
     judge: JudgeOption = None,
     judge_model: JudgeModelOption = None,
     judge_settings: JudgeSetOption = None,
@@ -127,7 +140,10 @@ def evaluate(
     from flows.evaluating import evaluate as answer_and_print
     from flows.judging import judge_dials
 
-    asked = Asked(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model)
+    asked = Asked(
+        *(policy, benchmarks, data_dir, where, limit, prompt, max_new_tokens, samples, temperature, seed, endpoint, model),
+        endpoint_settings=tuple(endpoint_settings or ()),
+    )
     answer_and_print(runtime, asked, profile, judge_dials(judge, judge_model, judge_settings or [], profile), as_json=as_json)
 
 

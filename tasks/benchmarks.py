@@ -7,48 +7,51 @@ served model. The profile is no part of the recipe, since all are computed: it o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from r1vl_core.config import Preset
-from r1vl_core.data.row_filter import matching
+from r1vl_core.config import Preset, ServedModel
+from r1vl_core.data.row_filter import CannotAsk, matching
 from r1vl_core.evaluation.benchmarks.registry import prompt_text
 from r1vl_core.evaluation.benchmarks.scoring import BenchmarkFile, read_benchmark
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.prompts import prompt_digest
 from tasks.answer_files import read_answers
-from tasks.benchmark_answers import AskedText, check_pictures, write_questions
+from tasks.benchmark_answers import TOKENS_AT_ONCE, AskedText, check_pictures, write_questions
 from tasks.benchmark_results import keep
 from tasks.inputs import Inputs
-from tasks.launch import run_child
+from tasks.launch import WARNING, StageKilled, StageStopped, run_child
 from tasks.recipe import Recipe, spell
 from tasks.stages import Build, Stage
 
 NAME = "benchmarks"
 REVISION = 3
 
+_KEPT = "every answer is kept: run again to go on"
+
 
 @dataclass(frozen=True)
 class Served:
     """A model behind an OpenAI-compatible endpoint, and the key it is asked with, which no text shows.
 
-    >>> Served("http://127.0.0.1:8000/v1", "m", "secret")
+    >>> Served(ServedModel(base_url="http://127.0.0.1:8000/v1", model="m"), "secret")
     Served(base_url='http://127.0.0.1:8000/v1', model='m')
     """
 
-    base_url: str
-    model: str
+    dials: ServedModel
     key: str
 
     def __repr__(self) -> str:
-        return f"Served(base_url={self.base_url!r}, model={self.model!r})"
+        return f"Served(base_url={self.dials.base_url!r}, model={self.dials.model!r})"
 
     @property
     def digest(self) -> str:
-        """sha256 of address and name: what is known of a model that only answers."""
-        return hashlib.sha256(spell({"base_url": self.base_url, "model": self.model}).encode("ascii")).hexdigest()
+        """sha256 of address and name, and of what else is sent where something is: what is known of a model that only answers."""
+        about: dict[str, Any] = {"base_url": self.dials.base_url, "model": self.dials.model}
+        about |= {"request": self.dials.request} if self.dials.request else {}
+        return hashlib.sha256(spell(about).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,10 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of whom: benchmark files in the order given, which of their rows, and how responses are decoded."""
+    """What is asked of whom: benchmark files in the order given, which of their rows, and how responses are decoded.
+
+    `left_out` says of other benchmarks that were named why nothing is asked of them.
+    """
 
     who: Evaluated
     files: tuple[BenchmarkFile, ...]
@@ -76,11 +82,12 @@ class Request:
     where: str | None
     limit: int | None
     decoding: Decoding
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_partial(self) -> bool:
-        """Whether rows of a file are left out."""
-        return any(len(self.chosen[file.name]) < len(file.rows) for file in self.files)
+        """Whether rows of a file are left out, or all of one's."""
+        return bool(self.left_out) or any(len(self.chosen[file.name]) < len(file.rows) for file in self.files)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -92,16 +99,39 @@ class Request:
 
 
 def look_at(who: Evaluated, paths: Mapping[str, Path], where: str | None, limit: int | None, decoding: Decoding) -> Request:
-    """Read the files of the benchmarks by name, and choose rows. Raises ValueError for what cannot be asked or scored."""
-    files = tuple(read_benchmark(name, path) for name, path in paths.items())
-    chosen = {}
-    for file in files:
-        rows = list(file.rows.values())
-        places = range(len(rows)) if where is None else matching(rows, where, str(file.path))
-        chosen[file.name] = tuple(rows[place]["index"] for place in places)[:limit]
-        if not chosen[file.name]:
-            raise ValueError(f"--where {where!r}: no row of {file.path} ({len(rows)} rows); choose some of its rows")
-    return Request(who, files, chosen, where, limit, decoding)
+    """Read the files of the benchmarks by name, and choose rows; a benchmark without any is left out where another has some.
+
+    Raises ValueError for what cannot be asked or scored.
+    """
+    files = {name: read_benchmark(name, path) for name, path in paths.items()}
+    chosen: dict[str, tuple[str, ...]] = {}
+    refusals: dict[str, CannotAsk] = {}
+    for name, file in files.items():
+        try:
+            chosen[name] = _choose(file, where)[:limit]
+        except CannotAsk as refusal:
+            refusals[name] = refusal
+    if len(refusals) == len(files):
+        raise next(iter(refusals.values()))
+    asked = {name: files[name] for name, indices in chosen.items() if indices}
+    if not asked:
+        raise ValueError(f"--where {where!r}: {_none_chosen([files[name] for name in chosen], list(refusals))}; choose some rows")
+    none = {name: f"--where chooses none of its {len(files[name].rows):,} rows" for name in chosen if name not in asked}
+    left_out = {**none, **{name: f"--where cannot be asked of it: {refusal.reason}" for name, refusal in refusals.items()}}
+    return Request(who, tuple(asked.values()), {name: chosen[name] for name in asked}, where, limit, decoding, left_out)
+
+
+def _choose(file: BenchmarkFile, where: str | None) -> tuple[str, ...]:
+    """Indices of the rows for which the expression is true. Raises CannotAsk."""
+    rows = list(file.rows.values())
+    places = range(len(rows)) if where is None else matching(rows, where, str(file.path))
+    return tuple(rows[place]["index"] for place in places)
+
+
+def _none_chosen(files: Sequence[BenchmarkFile], refusing: Sequence[str]) -> str:
+    """What was looked through in vain, and of what the expression cannot even be asked."""
+    told = " and ".join(f"no row of {file.path} ({len(file.rows):,} rows)" for file in files)
+    return f"{told}; it cannot be asked of {', '.join(refusing)}" if refusing else told
 
 
 def stage_of(request: Request) -> Stage:
@@ -124,7 +154,7 @@ def stage_of(request: Request) -> Stage:
         write_questions(job.work, questions)
         answered = read_answers(job.work)
         if answered:
-            job.log(f"{len(answered):,} of {len(questions):,} rows are answered already")
+            job.log(f"{WARNING}{len(answered):,} of {len(questions):,} rows were answered by an earlier run; their answers are kept")
         left = [question for question in questions if (question.benchmark, question.index) not in answered]
         check_pictures(left, _paths(request), job.preset.curate.max_image_pixels)
         _have_answered(job, request, questions)
@@ -154,7 +184,16 @@ def _have_answered(job: Build, request: Request, questions: list[AskedText]) -> 
         "work": str(job.work),
     }
     # Each process answers rows of its own with the whole policy: there is nothing to shard.
-    run_child(replace(job, runtime=job.runtime.model_copy(update={"accelerate_config": None})), order)
+    try:
+        run_child(replace(job, runtime=job.runtime.model_copy(update={"accelerate_config": None})), order)
+    except StageKilled as killed:
+        budgets = f"default: {TOKENS_AT_ONCE['cpu']:,} on a CPU, {TOKENS_AT_ONCE['cuda']:,} on a GPU"
+        raise StageKilled(
+            "a process that asks the policy was killed by signal 9, mostly by the kernel because the machine ran out of memory: free some, "
+            f"or lower R1VL_TOKEN_BUDGET ({budgets}); {_KEPT}"
+        ) from killed
+    except StageStopped as stopped:
+        raise StageStopped(f"stopped when asked to; {_KEPT}") from stopped
 
 
 def _paths(request: Request) -> dict[str, str]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from pydantic import ValidationError
 
 from r1vl_core.config import ServedModel
 from r1vl_core.data.images import PictureError, open_image
 from r1vl_core.data.responses import ResponseRow
 from r1vl_core.data.teacher.asking import MAX_PAUSE_S
 from r1vl_core.data.teacher.budget import TeacherStopped
-from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, connected
-from r1vl_core.data.teacher.pace import Pace, backoff
+from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, NotThere, Refused, connected, not_there
+from r1vl_core.data.teacher.pace import Pace, backoff, longest_wait
 from r1vl_core.evaluation.decoding import Decoding
 from r1vl_core.report import Report
 from tasks.answer_files import AnswerFile, read_answers
 from tasks.benchmark_answers import AskedText, with_pictures
+from tasks.launch import WARNING
 from tasks.stages import Build
 
 if TYPE_CHECKING:
@@ -30,17 +30,6 @@ if TYPE_CHECKING:
 
 class ModelStopped(OSError):
     """The evaluation cannot go on now: the service does not answer, or has no credit. Every answer is kept; a rerun goes on."""
-
-
-def dials_of(base_url: str, model: str, max_new_tokens: int) -> ServedModel:
-    """How the model is asked. Raises ValueError for what is no address, or holds a password."""
-    try:
-        return ServedModel(base_url=base_url, model=model, max_answer_tokens=max_new_tokens)
-    except ValidationError:
-        raise ValueError(
-            f"--endpoint {base_url.rpartition('@')[2]} --model {model}: write the address as https://host/v1, without a password, and a "
-            f"model's name; a key stands in {ServedModel.KEY_VARIABLE}"
-        ) from None
 
 
 def answer_all(
@@ -58,8 +47,9 @@ def answer_all(
     done = read_answers(job.work)
     left = [question for question in questions if (question.benchmark, question.index) not in done]
     waiting = with_pictures(left, files)  # shared by all that ask
-    dials = dials_of(served.base_url, served.model, decoding.max_new_tokens)
+    dials = served.dials.model_copy(update={"max_answer_tokens": decoding.max_new_tokens})
     pace = pace or Pace(dials.concurrency)
+    patience = _Patience(dials, pace, job.log)
     problems: list[OSError | ValueError] = []
 
     async def run(file: AnswerFile) -> None:
@@ -69,7 +59,7 @@ def answer_all(
             async def answer_one(question: AskedText, pictures: Sequence[bytes]) -> None:
                 nonlocal num_done
                 messages = messages_of(question, pictures, job.preset.curate.max_image_pixels)
-                drawn = [await _answered(endpoint, dials, pace, messages, decoding, n) for n in range(decoding.num_samples)]
+                drawn = [await patience.answered(endpoint, messages, _fields(dials, decoding, n)) for n in range(decoding.num_samples)]
                 file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
                 num_done += 1
                 job.on_report(Report(num_done, len(questions), {}))
@@ -110,40 +100,61 @@ def _urls(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> It
         yield f"data:{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
-async def _answered(
-    endpoint: ChatEndpoint, dials: ServedModel, pace: Pace, messages: list[dict[str, Any]], decoding: Decoding, sample: int
-) -> Completion:
-    """One response. Raises ModelStopped, and ValueError for a request that is refused."""
-    problem = ""
-    for attempt in range(1, dials.max_attempts + 1):
-        pause = None
-        async with pace.slot() as began:
-            try:
-                completion = await endpoint.complete(messages, _sampling(decoding, sample))
-            except Busy as busy:
-                problem, pause = str(busy), busy.pause
-                pace.pushed_back(began, pause)
-            except TeacherStopped as stopped:
-                raise ModelStopped(str(stopped)) from None
-            except Refused as refused:
-                raise ValueError(f"the {ServedModel.ROLE} {dials.model} refuses a request: {refused}; see what it takes") from None
-            else:
-                pace.succeeded()
-                return completion
-        if pause is not None and pause > MAX_PAUSE_S:
-            raise ModelStopped(f"the {ServedModel.ROLE} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then")
-        if pause is None and attempt < dials.max_attempts:
-            await pace.sleep(backoff(attempt))
-    raise ModelStopped(
-        f"the {ServedModel.ROLE} at {dials.base_url} does not answer ({problem}, {dials.max_attempts} attempts); "
-        "every answer is kept: run again to go on"
-    )
+class _Patience:
+    """How long a service is waited for: not at all before its first answer where nothing listens, else a few attempts a question, of
+    which the second to fail in a row is told."""
+
+    def __init__(self, dials: ServedModel, pace: Pace, log: Callable[[str], None]) -> None:
+        self._dials, self._pace, self._log = dials, pace, log
+        self._has_answered = self._is_told = False
+
+    async def answered(self, endpoint: ChatEndpoint, messages: list[dict[str, Any]], sampling: Mapping[str, Any]) -> Completion:
+        """One response. Raises ModelStopped, and ValueError for a request that is refused."""
+        dials, problem = self._dials, ""
+        for attempt in range(1, dials.max_attempts + 1):
+            async with self._pace.slot() as began:
+                try:
+                    completion = await endpoint.complete(messages, sampling)
+                except Busy as busy:
+                    problem, pause = self._look_at(busy, attempt), busy.pause
+                    self._pace.pushed_back(began, pause)
+                except TeacherStopped as stopped:
+                    raise ModelStopped(str(stopped)) from None
+                except Refused as refused:
+                    raise ValueError(f"the {dials.ROLE} {dials.model} refuses a request: {refused}; see what it takes") from None
+                else:
+                    self._pace.succeeded()
+                    self._has_answered, self._is_told = True, False
+                    return completion
+            if pause is None and attempt < dials.max_attempts:
+                await self._pace.sleep(backoff(attempt))
+        raise ModelStopped(
+            f"the {dials.ROLE} at {dials.base_url} does not answer ({problem}, {dials.max_attempts} attempts); "
+            "every answer is kept: run again to go on"
+        )
+
+    def _look_at(self, busy: Busy, attempt: int) -> str:
+        """What is wrong. Raises ModelStopped where waiting is no use, or would be long."""
+        dials, problem = self._dials, str(busy)
+        if isinstance(busy, NotThere) and not self._has_answered:
+            raise ModelStopped(not_there(dials, problem)) from None
+        if busy.pause is not None and busy.pause > MAX_PAUSE_S:
+            raise ModelStopped(
+                f"the {dials.ROLE} asks to wait {busy.pause:.0f} s ({problem}); every answer is kept: run again then"
+            ) from None
+        if attempt > 1 and not self._is_told:
+            self._is_told = True
+            wait = f"for up to {longest_wait(attempt, dials.max_attempts):.0f} s" if busy.pause is None else f"in {busy.pause:.0f} s"
+            self._log(f"{WARNING}the {dials.ROLE} at {dials.base_url} does not answer ({problem}); it is asked again {wait}")
+        return problem
 
 
-def _sampling(decoding: Decoding, sample: int) -> dict[str, Any]:
-    if decoding.temperature is None:
-        return {"temperature": 0.0}
-    return {"temperature": decoding.temperature, "seed": decoding.seed + sample}
+def _fields(dials: ServedModel, decoding: Decoding, sample: int) -> dict[str, Any]:
+    """How a response is sampled, and what else is asked for; a field that is null there is not sent at all: some services refuse them."""
+    sampling = {"temperature": 0.0}
+    if decoding.temperature is not None:
+        sampling = {"temperature": decoding.temperature, "seed": decoding.seed + sample}
+    return {**sampling, **dials.request}
 
 
 def _row(question: AskedText, sample: int, completion: Completion) -> ResponseRow:

@@ -150,7 +150,12 @@ class TrackedRun:
                     self._run_id = self._desk.deliver(event, self._run_id)
                     return
                 except Unreachable as error:
-                    _log.warning("MLflow does not take the records of %s (%s); they go to %s", self.name, error, self._desk.spool.folder)
+                    _log.warning(
+                        "%s: the records of %s are kept in %s, for the next run that finds a server",
+                        error,
+                        self.name,
+                        self._desk.spool.folder,
+                    )
             self._keep(event)
 
     def _keep(self, event: Event) -> None:

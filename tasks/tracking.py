@@ -177,7 +177,7 @@ class _Client:
 
     def _connect(self) -> Any:
         if self.uri is None:
-            raise Unreachable("no tracking server is configured")
+            raise Unreachable("no MLflow server is up")
         if self._mlflow is None:
             logging.getLogger("alembic").setLevel(logging.WARNING)
             self._mlflow = import_client()(self.uri)

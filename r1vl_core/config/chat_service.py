@@ -89,11 +89,11 @@ class ServedModel(ChatService):
     """A model that is evaluated where it is served."""
 
     ROLE = "model"
-    SETTINGS = "%s"
+    SETTINGS = "--endpoint-set %s"
     SPELLED: ClassVar[Mapping[str, str]] = {"base_url": "--endpoint", "model": "--model"}
     KEY_VARIABLE = "R1VL_ENDPOINT_API_KEY"
 
     request: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of every request."""
+    """Further fields of every request, over those of the sampling; one that is null is not sent."""
     timeout_s: float = Field(600.0, gt=0)
     """Seconds one request may take."""

@@ -48,7 +48,7 @@ CREATE TABLE scores (                       -- means over the samples
     profile     VARCHAR NOT NULL,
     column_name VARCHAR NOT NULL,           -- published, or a table's cell such as category.math; pass@k and majority of several samples
     value       DOUBLE NOT NULL,
-    low         DOUBLE,                     -- its 95 % interval; NULL where rows are too few clusters to say, or hold several samples
+    low         DOUBLE,                     -- its 95 % interval; NULL where rows are too few clusters to say
     high        DOUBLE,
     PRIMARY KEY (benchmark, profile, column_name)
 );

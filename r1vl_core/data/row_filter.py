@@ -16,6 +16,14 @@ _LONGEST = 2_000
 """Characters of an expression: DuckDB takes minutes to refuse tens of thousands of brackets."""
 
 
+class CannotAsk(ValueError):
+    """An expression that cannot be asked of a table; `reason` says why, without the table."""
+
+    def __init__(self, reason: str, whole: str) -> None:
+        super().__init__(whole)
+        self.reason = reason
+
+
 class _QueryWithin(Exception):
     """An expression that holds a SELECT."""
 
@@ -23,8 +31,8 @@ class _QueryWithin(Exception):
 def matching(rows: Sequence[Mapping[str, str]], expression: str, name: str) -> list[int]:
     """Places of the rows for which `expression` is true, in order. A column of whole numbers holds numbers, any other texts.
 
-    The expression can read nothing but the row: no file, no variable, no query of its own. Raises ValueError, with the table's `name` and
-    its columns, for one that does not keep to it or that DuckDB refuses.
+    The expression can read nothing but the row: no file, no variable, no query of its own. Raises CannotAsk, with the table's `name` and
+    its columns, for one that does not keep to it or that DuckDB refuses, and ValueError for one that is none in any table.
 
     >>> matching([{"category": "math", "level": "2"}, {"category": "art", "level": "10"}], "level > 5", "a.tsv")
     [1]
@@ -40,9 +48,9 @@ def matching(rows: Sequence[Mapping[str, str]], expression: str, name: str) -> l
             chosen = connection.from_arrow(table.to_arrow()).filter(duckdb.SQLExpression(expression))
             return sorted(place for (place,) in chosen.select(duckdb.ColumnExpression(_POSITION)).fetchall())
         except (duckdb.Error, _QueryWithin) as error:
-            said = " ".join(str(error).split("\n\n")[0].split())
-            there = ", ".join(columns)
-            raise ValueError(f"--where {expression!r}: {said:.200}; {name} has the columns {there}; texts stand in single quotes") from None
+            said = " ".join(str(error).split("\n\n")[0].split())[:200]
+            there = f"{name} has the columns {', '.join(columns)}; texts stand in single quotes"
+            raise CannotAsk(said, f"--where {expression!r}: {said}; {there}") from None
 
 
 def _check_text(expression: str) -> None:

@@ -7,7 +7,7 @@ each stratum. The seed is fixed: the same verdicts give the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -17,6 +17,8 @@ from r1vl_core.evaluation.statistics import Interval, wilson_interval
 
 NUM_RESAMPLES = 10_000
 """The ends of an interval move by about a fiftieth of its width between seeds."""
+
+_PARTS = 100_000
 
 Counts = Int[numpy.ndarray, "clusters shares"]
 Samples = Float[numpy.ndarray, " resamples"]
@@ -49,13 +51,28 @@ def value(strata: Sequence[Stratum]) -> float:
 def bootstrap_interval(strata: Sequence[Stratum], confidence: float = 0.95, seed: int = 0) -> Interval | None:
     """Percentile interval of the number, in its own unit; None when a stratum has one cluster, or none: it says nothing then.
 
-    Where every row is right, or every row wrong, no resample differs: the ends are Wilson's then, each cluster counted once.
+    Where all clusters fare alike, as where every row is right, no resample differs: the ends are Wilson's then, each cluster counted once.
     """
     if not strata or min(one.num_clusters for one in strata) < 2:
         return None
-    if all((one.hits == 0).all() for one in strata) or all((one.hits == one.totals).all() for one in strata):
-        return _at_an_end(strata, confidence)
+    if all(is_alike(one.hits, one.totals) for one in strata):
+        return _where_alike(strata, confidence)
     return _percentiles(resampled(strata, seed), confidence)
+
+
+def mean_interval(shares: Sequence[float], clusters: Sequence[Hashable], confidence: float = 0.95) -> Interval | None:
+    """Interval of the mean of fractions, one a row, whole clusters drawn anew; to a hundred thousandth, and None as `bootstrap_interval`.
+
+    >>> mean_interval([0.25, 0.75], ["a", "a"]) is None
+    True
+    """
+    sums: dict[Hashable, list[int]] = {}
+    for share, cluster in zip(shares, clusters, strict=True):
+        found = sums.setdefault(cluster, [0, 0])
+        found[0] += round(share * _PARTS)
+        found[1] += _PARTS
+    counts = numpy.array(list(sums.values()), dtype=numpy.int64)
+    return bootstrap_interval([Stratum(counts[:, :1], counts[:, 1:], (1.0,))], confidence)
 
 
 def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], confidence: float = 0.95, seed: int = 0) -> Interval | None:
@@ -69,6 +86,11 @@ def bootstrap_difference(first: Sequence[Stratum], second: Sequence[Stratum], co
     # Equal totals: the difference of two shares is the share of the difference.
     gained = [Stratum(after.hits - before.hits, after.totals, after.weights) for before, after in zip(first, second, strict=True)]
     return _percentiles(resampled(gained, seed), confidence)
+
+
+def is_alike(hits: Counts, totals: Counts) -> bool:
+    """Whether every cluster has the same share of hits: resamples do not differ then, which does not make a number certain."""
+    return bool((hits * totals.sum(0) == hits.sum(0) * totals).all())
 
 
 def resampled(strata: Sequence[Stratum], seed: int, num_resamples: int = NUM_RESAMPLES) -> Samples:
@@ -96,9 +118,9 @@ def _percentiles(samples: Samples, confidence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _at_an_end(strata: Sequence[Stratum], confidence: float) -> Interval:
+def _where_alike(strata: Sequence[Stratum], confidence: float) -> Interval:
     whole = sum(sum(one.weights) for one in strata)
     num_clusters = sum(one.num_clusters for one in strata)
-    num_right = num_clusters if any(one.hits.any() for one in strata) else 0
+    num_right = round(num_clusters * value(strata) / whole, 9)
     low, high = wilson_interval(num_right, num_clusters, confidence)
     return Interval(low * whole, high * whole)

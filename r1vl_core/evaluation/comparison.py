@@ -1,18 +1,23 @@
 """Is one policy better than another? Compared row by row on what both answered, benchmark by benchmark and all together.
 
-Where rows stand alone: McNemar's exact test and Newcombe's interval. Where they hang together (ten variants of a question are not ten
-pieces of evidence): the exact test over clusters that flips the sign of whole clusters, and a bootstrap of whole clusters. The exact test
-is the cautious one: it claims a difference that is none in at most one of twenty comparisons, where its mid-p variant may pass that.
+Where rows stand alone and each has one response: McNemar's exact test and Newcombe's interval. Where rows hang together (ten variants of a
+question are not ten pieces of evidence): the exact test over clusters that flips the sign of whole clusters, and a bootstrap of whole
+clusters. Where either policy gave several responses a row, the row is still the unit: what is compared is its share of right responses,
+one policy's less the other's, by the same test and bootstrap over rows or their clusters; the two may have unlike numbers of responses (the
+test is exact where they have as many, and else holds for many rows). The exact test is the cautious one: it claims a difference that is
+none in at most one of twenty comparisons, where its mid-p variant may pass that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import lcm
 
 import numpy
 
-from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference
+from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, is_alike
 from r1vl_core.evaluation.statistics import (
     Interval,
     PairedComparison,
@@ -28,16 +33,22 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Was a row answered right, and which rows does it hang together with (None: it stands alone)? `gold` is its right answer, None where
-    nothing says so.
+    """How many of the responses to a row are right, and which rows does it hang together with (None: it stands alone)? `gold` is its
+    right answer, None where nothing says so.
 
-    >>> Verdict(True).cluster is None
-    True
+    >>> Verdict(True).share, Verdict(1, num_samples=4).share
+    (Fraction(1, 1), Fraction(1, 4))
     """
 
-    correct: bool
+    num_right: int
     cluster: str | None = None
     gold: str | None = None
+    num_samples: int = 1
+
+    @property
+    def share(self) -> Fraction:
+        """Of the responses, those that are right."""
+        return Fraction(self.num_right, self.num_samples)
 
 
 Answers = Mapping[str, Verdict]
@@ -48,15 +59,22 @@ Answers = Mapping[str, Verdict]
 class Comparison:
     """The second policy against the first on their common rows of a benchmark, or of all of them.
 
-    `pairs` holds the counts and McNemar's own figures; `difference` is in fractions. `interval` and `p_value` are those to go by: over
-    clusters where there are any (`num_clusters`); the interval is None where all rows are one cluster. `p_holm` is the p-value adjusted
-    for the benchmarks compared, for "all" the p-value itself. `gained` and `lost` are the indices right with one policy alone.
+    `pairs` holds the counts and McNemar's own figures, None where rows have several responses; accuracies and `difference` are in
+    fractions. `interval` and `p_value` are those to go by: over clusters where there are any (`num_clusters`); the interval is None where
+    all rows are one cluster. `p_holm` is the p-value adjusted for the benchmarks compared, for "all" the p-value itself. `gained` and
+    `lost` are the indices that the second policy has right more, and less, often. `num_samples` are responses a row with each policy, at
+    most.
     """
 
     benchmark: str
-    pairs: PairedComparison
+    pairs: PairedComparison | None
+    first_accuracy: float
+    second_accuracy: float
+    difference: float
+    num_common: int
     num_first: int
     num_second: int
+    num_samples: tuple[int, int]
     num_clusters: int | None
     interval: Interval | None
     p_value: float
@@ -65,14 +83,15 @@ class Comparison:
     lost: tuple[str, ...]
 
     @property
-    def first_accuracy(self) -> float:
-        """The first policy's on the common rows, a fraction."""
-        return (self.pairs.num_both + self.pairs.num_first_only) / self.pairs.num_common
+    def test(self) -> str:
+        """What interval and p-value are by, in words.
 
-    @property
-    def second_accuracy(self) -> float:
-        """The second policy's on the common rows, a fraction."""
-        return (self.pairs.num_both + self.pairs.num_second_only) / self.pairs.num_common
+        >>> compare_answers({"mme": {"1": Verdict(True)}}, {"mme": {"1": Verdict(True)}})[1].test
+        "Newcombe's interval, McNemar's exact test"
+        """
+        if self.num_clusters is None and self.pairs is not None:
+            return "Newcombe's interval, McNemar's exact test"
+        return f"bootstrap and sign-flip test over {'rows' if self.num_clusters is None else 'clusters'}"
 
 
 def compare_answers(first: Mapping[str, Answers], second: Mapping[str, Answers]) -> tuple[list[Comparison], Comparison]:
@@ -92,11 +111,10 @@ def compare_answers(first: Mapping[str, Answers], second: Mapping[str, Answers])
 
 def sentence(first: str, second: str, found: Comparison) -> str:
     """What the comparison comes to, in words."""
-    pairs = found.pairs
     within = f" [{100 * found.interval.low:+.1f}, {100 * found.interval.high:+.1f}]" if found.interval else ""
     where = "all rows together" if found.benchmark == "all" else found.benchmark
-    said = f"{claim(first, second, pairs.difference, found.p_holm)} on {where}"
-    return f"{said}: {100 * pairs.difference:+.1f} points{within}, p {p_in_words(found.p_holm)}"
+    said = f"{claim(first, second, found.difference, found.p_holm)} on {where}"
+    return f"{said}: {100 * found.difference:+.1f} points{within}, p {p_in_words(found.p_holm)}"
 
 
 def claim(first: str, second: str, difference: float, p_value: float) -> str:
@@ -129,26 +147,41 @@ Clusters = Mapping[tuple[str, str, bool], Sequence[Key]]
 def _compare(name: str, of: Mapping[str, tuple[Answers, Answers]]) -> Comparison:
     first = {(benchmark, index): one for benchmark, pair in of.items() for index, one in pair[0].items()}
     second = {(benchmark, index): one for benchmark, pair in of.items() for index, one in pair[1].items()}
-
-    def label(key: Key) -> str:
-        return "/".join(key) if len(of) > 1 else key[1]
-
-    try:
-        pairs = compare_paired({label(key): first[key].correct for key in first}, {label(key): second[key].correct for key in second})
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
     common = [key for key in first if key in second]
+    if not common:
+        raise ValueError(f"{name}: the two policies have no row in common; compare answers to the same benchmark file")
     _check_same_rows(common, first, second)
     clusters = _clusters(common, first, second)
-    interval: Interval | None = pairs.interval
-    p_value, num_clusters = pairs.p_value, None
-    if len(clusters) < len(common):
-        num_clusters = len(clusters)
-        p_value = sign_flip_p_value([sum(second[key].correct - first[key].correct for key in keys) for keys in clusters.values()])
-        interval = _clustered(clusters, first, second)
-    gained = tuple(label(key) for key in common if second[key].correct > first[key].correct)
-    lost = tuple(label(key) for key in common if second[key].correct < first[key].correct)
-    return Comparison(name, pairs, len(first), len(second), num_clusters, interval, p_value, p_value, gained, lost)
+    interval: Interval | None
+    num_samples = max(first[key].num_samples for key in common), max(second[key].num_samples for key in common)
+    before, after = ({"/".join(key): side[key].share == 1 for key in common} for side in (first, second))
+    pairs = compare_paired(before, after) if num_samples == (1, 1) else None
+    if pairs is not None and len(clusters) == len(common):
+        interval, p_value = pairs.interval, pairs.p_value
+    else:
+        interval, p_value = _clustered(clusters, first, second)
+    accuracies = [sum((side[key].share for key in common), Fraction()) / len(common) for side in (first, second)]
+    gained, lost = (
+        tuple("/".join(key) if len(of) > 1 else key[1] for key in common if after[key].share > before[key].share)
+        for before, after in ((first, second), (second, first))
+    )
+    return Comparison(
+        benchmark=name,
+        pairs=pairs,
+        first_accuracy=float(accuracies[0]),
+        second_accuracy=float(accuracies[1]),
+        difference=float(accuracies[1] - accuracies[0]),
+        num_common=len(common),
+        num_first=len(first),
+        num_second=len(second),
+        num_samples=num_samples,
+        num_clusters=len(clusters) if len(clusters) < len(common) else None,
+        interval=interval,
+        p_value=p_value,
+        p_holm=p_value,
+        gained=gained,
+        lost=lost,
+    )
 
 
 def _check_same_rows(common: Sequence[Key], first: Rows, second: Rows) -> None:
@@ -171,29 +204,29 @@ def _clusters(common: Sequence[Key], first: Rows, second: Rows) -> Clusters:
     return found
 
 
-def _clustered(clusters: Clusters, first: Rows, second: Rows) -> Interval | None:
-    """Clusters are drawn within their benchmark, which has the weight of its rows."""
-    before, after = _strata(clusters, first), _strata(clusters, second)
-    if all(one.num_clusters > 1 and _is_alike(one, other) for one, other in zip(before, after, strict=True)):
+def _clustered(clusters: Clusters, first: Rows, second: Rows) -> tuple[Interval | None, float]:
+    """Interval and p-value; clusters are drawn within their benchmark, which has the weight of its rows."""
+    samples = lcm(*(side[key].num_samples for keys in clusters.values() for key in keys for side in (first, second)))
+    before, after = _strata(clusters, first, samples), _strata(clusters, second, samples)
+    gained = [other.hits - one.hits for one, other in zip(before, after, strict=True)]
+    p_value = sign_flip_p_value([int(gain) for stratum in gained for gain in stratum[:, 0]])
+    if all(len(gain) > 1 and is_alike(gain, one.totals) for gain, one in zip(gained, before, strict=True)):
         # No resample differs, which does not make the difference certain: each cluster is counted as one row.
-        pairs = [(first[key].correct, second[key].correct) for keys in clusters.values() for key in keys]
-        gained, lost = (round(pairs.count(pair) * len(clusters) / len(pairs)) for pair in ((False, True), (True, False)))
-        return paired_difference_interval(max(0, len(clusters) - gained - lost), lost, gained, 0)
-    return bootstrap_difference(before, after)
+        shares = [(first[key].share, second[key].share) for keys in clusters.values() for key in keys]
+        more, less = (
+            round(len(clusters) * sum(max(Fraction(), sign * (last - start)) for start, last in shares) / len(shares)) for sign in (1, -1)
+        )
+        return paired_difference_interval(max(0, len(clusters) - more - less), less, more, 0), p_value
+    return bootstrap_difference(before, after), p_value
 
 
-def _is_alike(before: Stratum, after: Stratum) -> bool:
-    """Whether the second policy gained the same share of every cluster."""
-    gained, totals = after.hits - before.hits, after.totals
-    return bool((gained * totals.sum() == gained.sum() * totals).all())
-
-
-def _strata(clusters: Clusters, rows: Rows) -> list[Stratum]:
+def _strata(clusters: Clusters, rows: Rows, samples: int) -> list[Stratum]:
+    """Every row weighs the same, however many samples it has: its share of right ones is counted out of so many."""
     num_rows = sum(map(len, clusters.values()))
     strata = []
     for benchmark in dict.fromkeys(name for name, _, _ in clusters):
         groups = [keys for (name, _, _), keys in clusters.items() if name == benchmark]
-        hits = numpy.array([[sum(rows[key].correct for key in keys)] for keys in groups])
-        totals = numpy.array([[len(keys)] for keys in groups])
-        strata.append(Stratum(hits, totals, (float(totals.sum()) / num_rows,)))
+        hits = numpy.array([[sum(int(rows[key].share * samples) for key in keys)] for keys in groups])
+        totals = numpy.array([[samples * len(keys)] for keys in groups])
+        strata.append(Stratum(hits, totals, (float(sum(map(len, groups))) / num_rows,)))
     return strata

@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import numpy
 
+_LONGEST_SUMS = 2 * 10**9
+"""Additions that the exact test over clusters may take: a few seconds."""
+
 
 class Interval(NamedTuple):
     """Both ends of a confidence interval, in the unit of the number it belongs to: fractions here (not percent).
@@ -51,8 +54,11 @@ class PairedComparison:
         return self.num_both + self.num_first_only + self.num_second_only + self.num_neither
 
 
-def wilson_interval(num_correct: int, num_total: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(num_correct: float, num_total: int, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a proportion (Wilson 1927, no continuity correction); (0, 1) when there is nothing to go by.
+
+    `num_correct` may be a sum of fractions, such as each row's share of right responses: rows that are right or wrong scatter more
+    than any others of the same mean, so that the interval is a cautious one then.
 
     Raises ValueError when the counts are no counts of a part and its whole, or the confidence is not between 0 and 1.
     """
@@ -90,14 +96,18 @@ def mcnemar_p_value(num_first_only: int, num_second_only: int) -> float:
 def sign_flip_p_value(differences: Sequence[int]) -> float:
     """Exact two-sided p-value of a difference summed over clusters, against a fair coin for each cluster's sign.
 
-    A cluster's difference is the rows that the second policy alone has right less those of the first. Rows of a cluster need not be
-    independent of each other; where every cluster is one row this is McNemar's exact test.
+    A cluster's difference is the rows that the second policy alone has right less those of the first, or any multiple of it. Rows of a
+    cluster need not be independent of each other; where every cluster is one row this is McNemar's exact test. Of sums too long to go
+    through, which takes many clusters of very unlike sizes, the normal limit.
 
     >>> sign_flip_p_value([1, 1, 1, -1]) == mcnemar_p_value(1, 3), sign_flip_p_value([3, -1])
     (True, 1.0)
     """
-    sizes = [abs(difference) for difference in differences if difference]
-    total, observed = sum(sizes), abs(sum(differences))
+    unit = math.gcd(*differences) or 1
+    sizes = [abs(difference) // unit for difference in differences if difference]
+    total, observed = sum(sizes), abs(sum(differences)) // unit
+    if len(sizes) * total > _LONGEST_SUMS:
+        return math.erfc(observed / math.sqrt(2 * sum(size * size for size in sizes)))
     ways = numpy.zeros(total + 1)  # chance that the clusters of positive sign sum to each size
     ways[0] = 1.0
     for size in sizes:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flows.comparing import print_comparison
+from flows.results import RunResult, StageOutcome, save_result
 from r1vl_core.data import responses
 from r1vl_core.data.responses import AskedRow, Evaluation, ResponseRow, VerdictRow
 from r1vl_core.evaluation.evaluate import write_responses
@@ -58,11 +59,15 @@ def rows(path: Path, right: Sequence[bool], **fields: Any) -> Path:
 
 def pipeline(folder: Path, warmup: Sequence[bool], stepgrpo: Sequence[bool], partial: dict[str, int] | None = None) -> Path:
     folder.mkdir()
+    evaluated(folder, warmup, stepgrpo, partial)
+    return folder
+
+
+def evaluated(folder: Path, warmup: Sequence[bool], stepgrpo: Sequence[bool], partial: dict[str, int] | None = None) -> None:
     for name, right in (("warmup", warmup), ("stepgrpo", stepgrpo)):
         scored = [ScoredResponse(str(i), "", "", "", "", "correct" if one else "wrong", "", 1, False) for i, one in enumerate(right)]
         write_responses(folder / f"{name}.parquet", scored)
     (folder / "summary.json").write_text(json.dumps({"partial": partial}))
-    return folder
 
 
 def compared(
@@ -139,21 +144,67 @@ def test_what_cannot_be_compared_is_told(name: str, tmp_path: Path, monkeypatch:
         print_comparison(tmp_path / "root", runs[0], runs[1] if len(runs) > 1 else None, profile, as_json=True)
 
 
-def test_samples_of_a_row_are_paired_by_number_and_hang_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_samples_of_a_row_are_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = sampled(tmp_path / "old", "old", ["++--", "----", "+---"])
     new = sampled(tmp_path / "new", "new", ["++++", "--++", "++--"])
     found = compared(capsys, tmp_path, old, new)
     (one,) = found["benchmarks"]
-    assert (one["num_rows"], one["num_clusters"]) == (12, 3)
+    assert (one["num_rows"], one["num_samples_first"], one["num_samples_second"], one["num_clusters"]) == (3, 4, 4, None)
     assert (one["first_accuracy"], one["second_accuracy"]) == (3 / 12, 8 / 12)  # the mean over all samples, as r1vl eval has it
     assert one["p_value"] == 2 / 2**3  # three rows that gained, however often each was asked
-    assert one["p_mcnemar"] < one["p_value"]
-    assert one["gained"][0] == "0 (sample 3)"
-    assert found["notes"][0] == "old: 4 samples a row, each compared with the other's of the same number; they hang together"
+    assert (one["p_mcnemar"], one["test"]) == (None, "bootstrap and sign-flip test over rows")
+    assert (one["gained"], one["lost"], found["notes"]) == (["0", "1", "2"], [], [])
 
 
-def test_fewer_samples_are_held_against_as_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = compared(capsys, tmp_path, sampled(tmp_path / "a", "old", ["+", "-"]), sampled(tmp_path / "b", "new", ["+-", "++"]))
-    (one,) = found["benchmarks"]
-    assert (one["num_rows"], one["num_rows_first"], one["num_rows_second"]) == (2, 2, 4)
-    assert (one["first_accuracy"], one["second_accuracy"]) == (0.5, 1.0)
+def test_one_response_a_row_against_several_leaves_none_out_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = sampled(tmp_path / "a", "old", ["+", "-"]), sampled(tmp_path / "b", "new", ["+-", "++"])
+    (one,) = compared(capsys, tmp_path, *runs)["benchmarks"]
+    assert (one["num_rows"], one["num_rows_first"], one["num_rows_second"]) == (2, 2, 2)
+    assert (one["first_accuracy"], one["second_accuracy"]) == (0.5, 0.75)
+    print_comparison(tmp_path, str(runs[0]), str(runs[1]), None, as_json=False)
+    shown = capsys.readouterr().out
+    assert "mmstar: 1 and 2 responses a row; compared is the share of right ones, row by row" in shown
+    assert "mmstar: bootstrap and sign-flip test over rows" in shown
+
+
+def test_it_is_said_which_run_is_partial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, part = evaluation(tmp_path, "tiny", [True] * 6), evaluation(tmp_path, "tiny", [True] * 4, partial=True)
+    found = compared(capsys, tmp_path, whole.key[:8], part.key[:8])
+    assert found["notes"] == [f"tiny ({part.key[:8]}): partial, only some rows were asked"]
+    same = compared(capsys, tmp_path, "tiny", "tiny")
+    assert (same["first"], same["second"]) == ("tiny (first)", "tiny (second)")
+    assert same["notes"][-1] == f"both are the same evaluation, {part.path / responses.FILE}"
+
+
+def test_a_run_goes_by_what_r1vl_eval_and_r1vl_results_print_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = evaluation(tmp_path, "tiny", [True] * 4)
+    for given in (made.key[:12], made.digest[:12], made.digest, made.path, made.path / responses.FILE):
+        assert compared(capsys, tmp_path, given, rows(tmp_path / "r.jsonl", [True], benchmark="dynamath"))["first"] == "tiny"
+    run_id = "2bcde22e-e1da-40dc-9edd-7e9087d7d06d"
+    kept = Store(tmp_path).put(Recipe("evaluate", 1, {}, {}), lambda folder: evaluated(folder, [False] * 3, [True] * 3))
+    stages = {"evaluate": StageOutcome("built", 1.0, kept.key, kept.digest)}
+    save_result(tmp_path, RunResult(run_id, "mine", 1, "COMPLETED", stages), is_last=True)
+    expected = compared(capsys, tmp_path, "last", None)
+    for given in (run_id, run_id[:8], "mine", "mine seed 1", kept.digest[:12]):
+        assert compared(capsys, tmp_path, given, None) == expected
+    with pytest.raises(
+        ValueError,
+        match=r"did you mean mine seed 1\? there are tiny \(key [0-9a-f]{12}, of [0-9-]+ [0-9:]+ UTC\), mine seed 1 \(run 2bcde22e-.*\)",
+    ):
+        print_comparison(tmp_path, "mine sed 1", None, None, as_json=True)
+
+
+def test_a_checkpoints_folder_names_its_newest_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    made = evaluation(tmp_path / "root", str(checkpoint), [True] * 4)
+    assert compared(capsys, tmp_path / "root", checkpoint, made.key)["first"] == f"{checkpoint} ({checkpoint})"
+    with pytest.raises(ValueError, match="holds no evaluation"):
+        print_comparison(tmp_path / "root", str(tmp_path), str(checkpoint), None, as_json=True)
+
+
+def test_it_is_said_where_right_rows_are_not_the_published_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, told in (("mme", True), ("mmstar", False)):
+        first, second = (rows(tmp_path / f"{side}.jsonl", [True] * 4, benchmark=name) for side in ("a", "b"))
+        print_comparison(tmp_path, str(first), str(second), None, as_json=False)
+        assert (f"{name}: compared are right rows; the published number" in capsys.readouterr().out) == told

@@ -57,7 +57,7 @@ WRONG: dict[str, tuple[str, list[dict[str, str]], list[Any], str]] = {
     "no column": ("mme", [CHARTQA], [said(0)], "no column 'category'"),
     "doubled index": ("chartqa", [CHARTQA, {**CHARTQA, "index": "0"}], [said(0)], "row 2, column 'index': '0' is also the index of row 1"),
     "one number twice": ("chartqa", [CHARTQA, {**CHARTQA, "index": "00"}], [said(0)], "column 'index': the same number as"),
-    "missing picture": ("chartqa", [{**CHARTQA, "image": "9"}, CHARTQA], [said(0)], "row 1 (index '0'), column 'image': refers to row '9'"),
+    "missing picture": ("chartqa", [{**CHARTQA, "image": "9"}, CHARTQA], [said(0)], "column 'image': '9' is neither a picture nor"),
     "no picture at all": ("chartqa", [{**CHARTQA, "image": ""}], [said(0)], "holds no row with a picture"),
     "no list": (
         "mathvision",
@@ -151,7 +151,7 @@ BAD_JUDGES = {
     "no address": (HOST[2:], "--judge-model needs --judge URL"),
     "address": (["--judge", "nowhere", *HOST[2:]], '--judge: base_url "nowhere" is no address'),
     "nothing to judge": ([*HOST, "--profile", "strict"], "--judge: the profile strict decides every row by rules"),
-    "setting": ([*HOST, "--judge-set", "pace=1"], "--judge-set pace: no such setting; there are base_url"),
+    "setting": ([*HOST, "--judge-set", "pace=1"], "--judge-set pace: no such setting; there are request, "),
     "value": ([*HOST, "--judge-set", "concurrency=no"], "--judge-set concurrency: must be a whole number"),
 }
 

@@ -8,6 +8,7 @@ import json
 import re
 import resource
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -88,6 +89,74 @@ def test_what_was_answered_before_it_stopped_is_not_asked_again(data: Path, caps
 def test_what_the_user_must_mend_is_told(reply: Reply, told: str, data: Path) -> None:
     with serving(lambda _request, _number: reply) as server, pytest.raises(ValueError, match=told):
         ask(data, server.url)
+
+
+def test_what_else_it_is_asked_with_is_set_by_the_user(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = ('request={"temperature": null, "reasoning_effort": "low"}', "token_limit=max_completion_tokens", "concurrency=2")
+    with serving(lambda _request, _number: says("Yes")) as server:
+        ask(data, server.url, limit=2)
+        ask(data, server.url, limit=2, endpoint_settings=("concurrency=3",))
+        assert len(server.requests) == 2  # how fast it is asked changes no answer
+        ask(data, server.url, limit=2, endpoint_settings=others)
+        sent = server.requests[-1]
+    assert len(server.requests) == 4
+    assert (sent["reasoning_effort"], sent["max_completion_tokens"]) == ("low", 2048)
+    assert not {"temperature", "max_tokens"} & sent.keys()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("concurrency=0", "--endpoint-set concurrency: must be greater"),
+        ("max_cost=3", "--endpoint-set max_cost: no such setting; there are concurrency, "),
+        ("concurrency", "--endpoint-set concurrency: write it as key=value, for example --endpoint-set concurrency=16"),
+        ("base_url=http://h/v1", "--endpoint-set base_url: no such setting"),
+    ],
+)
+def test_a_wrong_setting_is_told(given: str, told: str, data: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        ask(data, "http://127.0.0.1:9/v1", endpoint_settings=(given,))
+
+
+def test_a_password_in_the_address_is_not_shown(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"--endpoint holds a password; .* set R1VL_ENDPOINT_API_KEY") as error:
+        ask(data, "http://me:secret@127.0.0.1:9/v1")
+    assert "secret" not in str(error.value)
+
+
+def test_a_models_name_is_shown_as_it_is(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(lambda _request, _number: says("Yes")) as server:
+        asked = Asked(None, "mme", data, endpoint=server.url, model="[bold]7B[/x]", limit=2)
+        evaluate(Runtime(root=data / "root"), asked, "paper", as_json=False)
+    assert " [bold]7B[/x] " in capsys.readouterr().out
+
+
+def nobody() -> str:
+    """An address at which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+
+
+def test_where_nothing_listens_nothing_is_waited_for(data: Path) -> None:
+    url = nobody()
+    with pytest.raises(OSError, match=re.escape(f"no model at {url}: connection failed")) as error:
+        ask(data, url)
+    assert str(error.value).endswith("start it there, or correct --endpoint")
+    judged = ["score", "mathverse", "--data", FIXTURES / "mathverse.tsv", "--responses", data / "said.jsonl", "--judge", url]
+    (data / "said.jsonl").write_text('{"index": "2", "response": "perhaps"}\n')
+    done = r1vl(*judged, "--judge-model", "m", "--root", data / "root")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert f"no judge at {url}: connection failed" in done.stderr
+    assert "correct --judge\n" in done.stderr
+
+
+def test_that_it_is_waited_for_is_said_once(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(lambda _request, number: fails(503, "loading", retry_after="0") if number <= 3 else says("Yes")) as server:
+        ask(data, server.url, limit=1)
+    said = capsys.readouterr().err
+    assert said.count("does not answer") == said.count(f"the model at {server.url} does not answer (answered 503: loading)") == 1
 
 
 def test_half_a_surrogate_pair_is_an_answer_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +253,7 @@ def broken(name: str, folder: Path) -> Path:
     [
         ("truncated", "row '3', column 'image': "),
         ("no base64", "row 4 (index '3'), column 'image': not base64"),
-        ("no such row", "row 4 (index '3'), column 'image': refers to row '99', which holds no picture"),
+        ("no such row", "row 4 (index '3'), column 'image': '99' is neither a picture nor the index of a row"),
         ("no column", "no column 'image' in its header line"),
     ],
 )

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from r1vl_core.config import ChatService
 from r1vl_core.data.teacher.budget import Budget, TeacherStopped, Tokens, upper_bound
 from r1vl_core.data.teacher.cache import Answer, AnswerCache, AnswerKey
-from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, Refused, request_body
+from r1vl_core.data.teacher.endpoint import Busy, ChatEndpoint, Completion, NotThere, Refused, not_there, request_body
 from r1vl_core.data.teacher.pace import Pace, backoff
 from r1vl_core.prompts import prompt_digest
 
@@ -96,6 +96,8 @@ class Asker:
                     completion = await self._endpoint.complete(messages)
                 except Busy as busy:
                     problem, pause = str(busy), busy.pause
+                    if isinstance(busy, NotThere) and not self._answered_any:
+                        raise TeacherStopped(not_there(self.dials, problem)) from None
                     if pause is not None and pause > MAX_PAUSE_S:
                         raise TeacherStopped(
                             f"the {self.dials.ROLE} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then"

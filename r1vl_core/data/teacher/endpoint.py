@@ -37,6 +37,10 @@ class Busy(Exception):
         self.pause = pause
 
 
+class NotThere(Busy):
+    """Nothing took the connection: the service is not running, or its address is wrong."""
+
+
 class Refused(Exception):
     """The service will not answer this request, however often it is asked."""
 
@@ -63,11 +67,13 @@ class ChatEndpoint:
         self._dials, self._key, self._client = dials, key, client
 
     async def complete(self, messages: Sequence[Mapping[str, Any]], further: Mapping[str, Any] | None = None) -> Completion:
-        """One answer; `further` are fields of this request alone.
+        """One answer; `further` are fields of this request alone; a field that is None is not sent.
 
-        Raises Busy, Refused, ValueError for what the user must mend, TeacherStopped when there is no credit left.
+        Raises Busy, NotThere where nothing listens, Refused, ValueError for what the user must mend, TeacherStopped when there is no
+        credit left.
         """
         body = {**request_body(self._dials, messages), **(further or {})}
+        body = {name: value for name, value in body.items() if value is not None}
         headers: dict[str, str | openai.Omit] = {"Accept-Encoding": "identity", **({} if self._key else {"Authorization": openai.Omit()})}
         try:
             async with asyncio.timeout(self._dials.timeout_s):
@@ -77,7 +83,8 @@ class ChatEndpoint:
         except _Unreadable as problem:
             raise Refused(str(problem)) from None
         except openai.APIConnectionError as error:
-            raise Busy(f"connection failed ({type(error.__cause__ or error).__name__}: {self._plain(error.__cause__ or error)})") from None
+            kind = NotThere if isinstance(error.__cause__, httpx2.ConnectError) else Busy
+            raise kind(f"connection failed ({type(error.__cause__ or error).__name__}: {self._plain(error.__cause__ or error)})") from None
         except openai.APIStatusError as error:
             raise self._understood(error) from None
         return _read(response.content)
@@ -107,6 +114,11 @@ class ChatEndpoint:
 def request_body(dials: ChatService, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The request as it is sent; all of it is the identity of its answer."""
     return {**dials.request, "model": dials.model, "messages": messages, dials.token_limit: dials.max_answer_tokens}
+
+
+def not_there(dials: ChatService, problem: str) -> str:
+    """What to tell where nothing took the first connection: that is no matter of waiting."""
+    return f"no {dials.ROLE} at {dials.base_url}: {problem}; start it there, or correct {dials.setting('base_url')}"
 
 
 @asynccontextmanager

@@ -62,6 +62,15 @@ class Pace:
             self._not_before = max(self._not_before, self.clock() + pause)
 
 
+def longest_wait(attempt: int, max_attempts: int) -> float:
+    """Seconds that are waited, at most, from failed attempt number `attempt` to the last one.
+
+    >>> longest_wait(1, 4)
+    7.0
+    """
+    return sum(min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (number - 1)) for number in range(attempt, max_attempts))
+
+
 def backoff(attempt: int) -> float:
     """Seconds to wait after failed attempt number `attempt`, from 1: twice as long each time, scattered so that calls part."""
     return min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)

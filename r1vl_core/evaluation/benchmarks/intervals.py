@@ -2,7 +2,8 @@
 
 DynaMath's variants hang together by their seed, MME's questions by their picture (within a subtask, whose pictures are given).
 HallusionBench counts whole figures and whole questions, and one question is asked of several figures of a set: the least that holds
-both whole is the set, which is what is drawn. Rows of the other benchmarks stand alone: Wilson's interval.
+both whole is the set, which is what is drawn. Rows of the other benchmarks stand alone: Wilson's interval. Several responses to a row
+are no more rows: of their mean the bootstrap again, which draws rows with all their responses.
 """
 
 from __future__ import annotations
@@ -34,6 +35,28 @@ def intervals(benchmark: str, judged: Judged, totals: Totals) -> dict[str, Inter
     strata = numbers(benchmark, judged)
     cells = {COLUMN: totals.column, **_cells(totals.tables)}
     return {name: bootstrap_interval(strata[name]) if name in strata else _wilson(name, cell) for name, cell in cells.items()}
+
+
+def intervals_of_means(benchmark: str, samples: Sequence[Judged], totals: Sequence[Totals]) -> dict[str, Interval | None]:
+    """95 % intervals of the numbers' means over several responses to the same rows; None as for `intervals`."""
+    strata = [numbers(benchmark, judged) for judged in samples]
+    cells = [{COLUMN: one.column, **_cells(one.tables)} for one in totals]
+    pooled = {name: [_pooled(same) for same in zip(*(one[name] for one in strata), strict=True)] for name in strata[0]}
+    alone = {name: [_pooled([_alone(name, one[name]) for one in cells])] for name in cells[0] if name not in pooled}
+    return {name: bootstrap_interval({**pooled, **alone}[name]) for name in cells[0]}
+
+
+def _alone(name: str, cell: float) -> Stratum:
+    """A share of rows that stand alone, each a cluster."""
+    assert isinstance(cell, Percent), f"{name}: no share of rows that stand alone"
+    hits = numpy.array(cell.rights, dtype=numpy.int64)[:, None]
+    return Stratum(hits, numpy.ones_like(hits), (100.0,))
+
+
+def _pooled(samples: Sequence[Stratum]) -> Stratum:
+    """A cluster's hits in all samples: the same rows are in each, in the same order."""
+    hits, totals = (sum((getattr(one, part) for one in samples), numpy.zeros_like(samples[0].hits)) for part in ("hits", "totals"))
+    return Stratum(hits, totals, samples[0].weights)
 
 
 def numbers(benchmark: str, judged: Judged) -> dict[str, list[Stratum]]:

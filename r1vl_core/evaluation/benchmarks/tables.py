@@ -8,22 +8,31 @@ from r1vl_core.evaluation.benchmarks.rulings import Judged
 
 
 class Percent(float):
-    """A share in percent that knows its counts: `num_right` of `num_all`; 0 of none.
+    """A share in percent that knows what it counts: was each of `rights` right? 0 of none.
 
-    >>> Percent(3, 4), Percent(3, 4).num_all
-    (75.0, 4)
+    >>> Percent([True, False, True, True]), Percent([True]).num_all
+    (75.0, 1)
     """
 
-    num_right: int
-    num_all: int
+    rights: tuple[bool, ...]
 
-    def __new__(cls, num_right: int, num_all: int) -> Percent:
-        share = super().__new__(cls, 100 * num_right / num_all if num_all else 0.0)
-        share.num_right, share.num_all = num_right, num_all
+    def __new__(cls, rights: Sequence[bool]) -> Percent:
+        share = super().__new__(cls, 100 * sum(rights) / len(rights) if rights else 0.0)
+        share.rights = tuple(rights)
         return share
 
-    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.num_right, self.num_all
+    @property
+    def num_right(self) -> int:
+        """How many are right."""
+        return sum(self.rights)
+
+    @property
+    def num_all(self) -> int:
+        """Out of how many."""
+        return len(self.rights)
+
+    def __getnewargs__(self) -> tuple[tuple[bool, ...]]:  # type: ignore[override]
+        return (self.rights,)
 
 
 def percent(right: Sequence[bool]) -> Percent:
@@ -32,7 +41,7 @@ def percent(right: Sequence[bool]) -> Percent:
     >>> percent([True, False, False, True])
     50.0
     """
-    return Percent(sum(right), len(right))
+    return Percent(right)
 
 
 def grouped(judged: Judged, groups: Callable[[Mapping[str, str]], Iterable[str]]) -> dict[str, list[bool]]:

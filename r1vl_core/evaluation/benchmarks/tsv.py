@@ -34,6 +34,7 @@ class _References:
 
     last_use: dict[str, int] = field(default_factory=dict)
     forward: set[str] = field(default_factory=set)
+    indices: set[str] = field(default_factory=set)
 
 
 def read_tsv(path: Path) -> Iterator[BenchmarkRow]:
@@ -68,10 +69,7 @@ def read_cells(path: Path, required: Sequence[str] = ("index", "image")) -> Iter
         index, image = cells["index"], cells["image"]
         if _is_reference(image):
             if image not in pictures:
-                raise ValueError(
-                    f"{path}: row {number} (index {index!r}), column 'image': refers to row {image!r}, which holds no picture; "
-                    "write a picture as base64, or the index of a row that holds one"
-                )
+                raise _dangling(path, number, index, image, references.indices)
             cells["image"] = pictures[image]
             if references.last_use[image] == number and image not in references.forward:
                 del pictures[image]
@@ -104,7 +102,7 @@ def read_texts(path: Path, required: Sequence[str]) -> Iterator[dict[str, str]]:
         yield cells
     for number, index, image in references:
         if image not in held:
-            raise ValueError(f"{path}: row {number} (index {index!r:.80}), column 'image': refers to row {image!r}, which holds no picture")
+            raise _dangling(path, number, index, image, seen)
 
 
 def read_pictures(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, tuple[bytes, ...]]]:
@@ -182,6 +180,15 @@ def _checked_header(path: Path, header: list[str], required: Sequence[str], one_
     return header
 
 
+def _dangling(path: Path, number: int, index: str, image: str, indices: Collection[str]) -> ValueError:
+    """What to tell of a short image cell that leads to no picture: it may be a cut off or misspelt picture as well."""
+    what = (
+        f"refers to row {image!r}, which holds no picture" if image in indices else f"{image!r} is neither a picture nor the index of a row"
+    )
+    cure = "write a picture as base64, or the index of a row that holds one"
+    return ValueError(f"{path}: row {number} (index {index!r:.80}), column 'image': {what}; {cure}")
+
+
 def _is_reference(cell: str) -> bool:
     return 0 < len(cell) <= LONGEST_REFERENCE and not cell.startswith("[") and cell not in MISSING
 
@@ -200,6 +207,7 @@ def _find_references(path: Path, required: Sequence[str]) -> _References:
             found.last_use[image] = number
             if image not in row_of:
                 found.forward.add(image)
+    found.indices.update(row_of)
     return found
 
 

@@ -11,10 +11,10 @@ import numpy
 import pytest
 from scipy import stats
 
-from r1vl_core.evaluation.benchmarks.intervals import intervals, numbers
+from r1vl_core.evaluation.benchmarks.intervals import intervals, intervals_of_means, numbers
 from r1vl_core.evaluation.benchmarks.registry import benchmark, group_key
 from r1vl_core.evaluation.benchmarks.tables import Percent
-from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, bootstrap_interval, value
+from r1vl_core.evaluation.bootstrap import Stratum, bootstrap_difference, bootstrap_interval, mean_interval, value
 from r1vl_core.evaluation.statistics import wilson_interval
 from tasks.stages import flat
 
@@ -142,3 +142,48 @@ def test_a_share_is_a_number_that_can_be_copied_and_sent() -> None:
     assert isinstance(share, Percent)
     for again in (copy.deepcopy(share), pickle.loads(pickle.dumps(share))):
         assert (again, again.num_right, again.num_all, json.dumps(again)) == (100.0, 1, 1, "100.0")
+
+
+@pytest.mark.parametrize("name", ["dynamath", "hallusionbench", "mme", "mmstar"])
+def test_the_mean_of_equal_samples_is_as_sure_as_one_of_them(name: str) -> None:
+    draws = random.Random(8)
+    asked = [{**row, "category": "math"} for row in rows("dynamath")] if name == "mmstar" else rows(name)
+    judged: Judged = [(row, draws.random() < 0.7) for row in asked]
+    totals = benchmark(name).sum_up(judged)
+    once = intervals(name, judged, totals)
+    twice, often = (intervals_of_means(name, [judged] * times, [totals] * times) for times in (2, 8))
+    assert twice.keys() == once.keys()
+    assert twice == often
+    drawn = numbers(name, judged).keys()
+    assert {key: once[key] for key in drawn} == {key: twice[key] for key in drawn}
+    if name == "mmstar":
+        assert twice["column"] == pytest.approx(once["column"], abs=2)
+
+
+def test_samples_that_differ_are_surer_than_one_and_less_sure_than_as_many_rows() -> None:
+    draws = random.Random(9)
+    chances = [draws.random() for _ in range(100)]
+    samples: list[Judged] = [[({"index": str(i), "category": "math"}, draws.random() < p) for i, p in enumerate(chances)] for _ in range(8)]
+    totals = [benchmark("mmstar").sum_up(judged) for judged in samples]
+    one, mean = intervals("mmstar", samples[0], totals[0])["column"], intervals_of_means("mmstar", samples, totals)["column"]
+    assert one is not None
+    assert mean is not None
+    low, high = wilson_interval(400, 800)
+    assert 1.5 * 100 * (high - low) < mean.high - mean.low < one.high - one.low
+    assert mean.low < sum(total.column for total in totals) / 8 < mean.high
+
+
+def test_clusters_that_fare_alike_do_not_make_a_number_certain() -> None:
+    judged: Judged = [(row, number % 2 == 0) for number, row in enumerate(rows("mme"))]
+    found = intervals("mme", judged, benchmark("mme").sum_up(judged))
+    low, high = wilson_interval(4.5, 9)
+    assert found["accuracy.OCR"] == pytest.approx((100 * low, 100 * high))
+
+
+def test_a_mean_of_fractions_is_as_sure_as_the_rows_they_stand_for() -> None:
+    draws = random.Random(10)
+    rights = [draws.random() < 0.6 for _ in range(200)]
+    found = mean_interval(list(map(float, rights)), range(200))
+    assert found == pytest.approx(bootstrap_interval([stratum([[right] for right in rights])]))
+    clustered = mean_interval(list(map(float, rights)), [number // 10 for number in range(200)])
+    assert clustered == pytest.approx(bootstrap_interval([stratum([rights[at : at + 10] for at in range(0, 200, 10)])]))

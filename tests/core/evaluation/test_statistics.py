@@ -133,3 +133,11 @@ def test_holm_agrees_with_scipys_definition_and_keeps_the_order() -> None:
         expected = [min(1.0, max((size - j) * ordered[j] for j in range(i + 1))) for i in range(size)]
         assert sorted(adjusted) == pytest.approx(expected)
         assert all(one >= value for one, value in zip(adjusted, values, strict=True))
+
+
+def test_many_clusters_of_very_unlike_sizes_are_tested_in_the_normal_limit() -> None:
+    draws = random.Random(11)
+    fine = [draws.randint(-1000, 1040) for _ in range(3000)]  # their sums are too many to go through
+    coarse = [round(difference / 20) for difference in fine]
+    assert sign_flip_p_value(fine) == pytest.approx(sign_flip_p_value(coarse), abs=0.01)
+    assert sign_flip_p_value([20 * difference for difference in coarse]) == sign_flip_p_value(coarse)

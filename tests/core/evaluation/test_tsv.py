@@ -88,7 +88,11 @@ MALFORMED = {
     "doubled column": (("index\timage\timage", "0\t1\t2"), "'image' occurs more than once"),
     "doubled index": (("index\timage\tquestion\tanswer", f"0\t{PICTURE}\tq\ta", f"0\t{PICTURE}\tq\ta"), "row 2, column 'index'.*row 1"),
     "empty index": (("index\timage\tquestion\tanswer", f"\t{PICTURE}\tq\ta"), "row 1, column 'index': empty"),
-    "reference to nobody": (("index\timage\tquestion\tanswer", "0\t9\tq\ta"), "row 1 .*column 'image': refers to row '9'"),
+    "reference to nobody": (("index\timage\tquestion\tanswer", "0\t9\tq\ta"), "row 1 .*column 'image': '9' is neither"),
+    "a cut off picture": (
+        ("index\timage\tquestion\tanswer", "0\tiVBORw0KGgo=\tq\ta"),
+        "'iVBORw0KGgo=' is neither a picture nor the index of a row",
+    ),
     "reference to itself": (("index\timage\tquestion\tanswer", "0\t0\tq\ta"), "refers to row '0'"),
     "reference to a reference": (
         ("index\timage\tquestion\tanswer", f"0\t{PICTURE}\tq\ta", "1\t0\tq\ta", "2\t1\tq\ta"),
@@ -158,7 +162,7 @@ def test_for_scoring_no_picture_is_held_and_references_are_checked_all_the_same(
     assert [row["index"] for row in rows] == ["up", "down", "list", "bare", "none"]
     assert [row["answer"] for row in rows] == ["None", "a", "a", "a", "a"]
     assert max(len(row["image"]) for row in rows) == 64
-    with pytest.raises(ValueError, match=r"row 2 \(index '1'\), column 'image': refers to row '9', which holds no picture"):
+    with pytest.raises(ValueError, match=r"row 2 \(index '1'\), column 'image': '9' is neither a picture nor the index of a row"):
         list(read_texts(write_lines(tmp_path / "c.tsv", "index\timage", f"0\t{encoded(1)}", "1\t9"), ()))
 
 
