@@ -50,8 +50,12 @@ class ChatService(Dials):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> ChatService:
-        address = urlsplit(self.base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
+        try:
+            address = urlsplit(self.base_url)
+            is_one = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0 and " " not in self.base_url
+        except ValueError:  # a port that is no number or too large, half an IPv6 address
+            is_one = False
+        if not is_one:
             raise ValueError(f'base_url "{self.base_url}" is no address; write it as https://host/v1')
         if address.username or address.password:
             raise ValueError(f"base_url holds a password; take it out and set {self.KEY_VARIABLE} in the environment")

@@ -8,30 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
-from r1vl_core.reasoning.equivalents import holds, is_true, spellings, statement_forms, value_forms
+from r1vl_core.data.equations import OPERATORS, equations
+from r1vl_core.reasoning.equivalents import is_true, spellings, statement_forms, value_forms
 from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS
 
-_ATOM = r"(?:[0-9][0-9.e]*+|[a-z][0-9]?+|\u03c0|\u221a [0-9][0-9.]*+)(?![^ ])(?: [\u00b0%](?![^ ]))?+"
-_SIDE = rf"(?:[(] |- )*+{_ATOM}(?: [)])*+(?: [-+*/^] (?:[(] |- )*+{_ATOM}(?: [)])*+)*+"
-SIDES = re.compile(rf"(?<![^ ]){_SIDE}(?: = {_SIDE})*+(?![^ ])")
-"""Expressions of numbers and letters, joined by equals signs or alone."""
-_RIGHT_SIDE = re.compile(r" = (?:[(] |- )*+(?:[0-9\u03c0\u221a]|[a-z](?![a-z]))")
-_SIGNS = frozenset("+-*/^")
+_PARTS = OPERATORS | frozenset("()[]?|\u03c0\u221a\u221e")
 _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
-    "there are means find see it its of"
+    "there are means find see it its of he she they i you gives giving substituting substitute simplifying simplify "
+    "whereas while where given \u6240\u4ee5 \u56e0\u6b64 \u6545 \u5219 \u5373 \u53ef\u5f97"
 )
 _LINKS = word_set("and or are than of the in on at with by to")
 _MAX_NAME = 5
 _MAX_VALUE = 3
 _MAX_PHRASE_WORDS = 4
 _MAX_PHRASE = 40
+_BRACKET_OR_SIGN = re.compile(r"[^a-z0-9 .,]")
+_ENDS_OPEN = re.compile(r"\A(?:[+*/^=<>]|- [^0-9])|[-+*/^=<>]\Z")
 _SAYS_SOMETHING = re.compile(r"[=\d]")  # a clause without either has no candidate
 # Pieces that normal form leaves as they are, wherever they stand together; words that it would read anew are looked up beside.
 _SETTLED = re.compile(r"(?:[a-z]++|[0-9]++(?:\.[0-9]++)?+)(?:(?: ,)?+ (?:[a-z]++|[0-9]++(?:\.[0-9]++)?+))*+")
@@ -124,22 +122,24 @@ def find(line: str) -> tuple[list[Candidate], list[tuple[int, str]]]:
     found, others = [], []
     for start, end in _clauses(line):
         if _SAYS_SOMETHING.search(line, start, end):
-            # "it is because": three clauses with an "is" in four are no equations
-            equations = _equations(line, start, end) if _RIGHT_SIDE.search(line, start, end) else []
-            if equations:
-                found += equations
+            said = equations(line, start, end)
+            if said:
+                found += [Candidate(0, place, text, f" {text} ", partial(spellings, text, pieces)) for place, text, pieces in said]
             else:
                 others.append((start, line[start:end]))
     return found, others
 
 
 def _clauses(line: str) -> Iterator[tuple[int, int]]:
-    """The parts of a line between punctuation marks; a comma between numbers ("3, 7 and 2") and a colon behind a verb part nothing."""
-    start = 0
+    """The parts of a line between punctuation marks; a comma between numbers ("3, 7 and 2") or in a bracket ("(3, -2)") and a colon behind
+    a verb part nothing."""
+    start, has_brackets = 0, "(" in line or "[" in line
     for mark in _BREAK.finditer(line):
         at = mark.start()
         sign = line[at]
         if sign == "," and line[at + 2 : at + 3].isdecimal() and _last(line, start, at)[:1].isdecimal():
+            continue
+        if sign == "," and has_brackets and _opens(line, start, at) > 0:
             continue
         if sign == ":" and _last(line, start, at) in ("are", "="):
             continue
@@ -150,26 +150,19 @@ def _clauses(line: str) -> Iterator[tuple[int, int]]:
         yield start, len(line)
 
 
+def _opens(line: str, start: int, end: int) -> int:
+    """Brackets that are open at the end of a stretch."""
+    return line.count("(", start, end) + line.count("[", start, end) - line.count(")", start, end) - line.count("]", start, end)
+
+
+def _is_whole(phrase: str) -> bool:
+    """Whether a phrase is no part of an expression: its brackets close, and no sign stands at an end."""
+    return _BRACKET_OR_SIGN.search(phrase) is None or (not _opens(phrase, 0, len(phrase)) and _ENDS_OPEN.search(phrase) is None)
+
+
 def _last(line: str, start: int, at: int) -> str:
     """The piece before a mark at `at`, "" where that begins its clause."""
     return line[start : at - 1].rpartition(" ")[2] if at > start else ""
-
-
-def _equations(line: str, start: int, end: int) -> list[Candidate]:
-    """Every a = b in a clause; a chain a = b = c gives two."""
-    found = []
-    for run in SIDES.finditer(line, start, end):
-        sides = run[0].split(" = ")
-        place = run.start()
-        for left, right in pairwise(sides):
-            if left != right:
-                equation = f"{left} = {right}"
-                pieces = equation.split(" ")
-                says_something = not _SIGNS.isdisjoint(pieces) or any(map(str.isalpha, pieces))
-                if says_something and equation.count("(") == equation.count(")") and holds(pieces) is not False:
-                    found.append(Candidate(0, place, equation, f" {equation} ", partial(spellings, equation, pieces)))
-            place += len(left) + 3
-    return found
 
 
 def statements(text: str, place: int) -> Iterator[Candidate]:
@@ -187,14 +180,14 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
         name, value = " ".join(clause[:at]), " ".join(clause[at + 1 :])
         if name == value or (not any(map(str.isalpha, clause)) and is_true(" ".join(clause)) is False):
             return
-        if at <= _MAX_NAME and len(clause) - at <= _MAX_VALUE + 1 and "not" not in clause:
-            said, needle = f"{name} is {value}", f" {name} = {value} " if _is_settled(name) and _is_settled(value) else ""
+        if at <= _MAX_NAME and len(clause) - at <= _MAX_VALUE + 1 and "not" not in clause and _is_whole(name) and _is_whole(value):
+            verb = "equal" if clause[at - 1].isdecimal() and clause[at + 1].isalpha() and value.endswith("s") else "is"  # 8 equal parts
+            said, needle = f"{name} {verb} {value}", f" {name} = {value} " if _is_settled(name) and _is_settled(value) else ""
             is_quantity = value[0].isdecimal()
             spell = partial(statement_forms, name, value) if is_quantity else partial(tuple[str], (said,))
             yield Candidate(1 if is_quantity else 3, place, said, needle, spell)
             return
-    if numbers and 1 < len(clause) <= _MAX_PHRASE and not num_equal and _is_phrase(clause):
-        phrase = " ".join(clause)
+    if numbers and 1 < len(clause) <= _MAX_PHRASE and not num_equal and _is_phrase(clause) and _is_whole(phrase := " ".join(clause)):
         yield Candidate(2, place, phrase, f" {phrase} " if _is_settled(phrase) else "", partial(tuple[str], (phrase,)))
         return
     yield from _quantities(clause, numbers, place)
@@ -212,12 +205,24 @@ def _is_phrase(clause: list[str]) -> bool:
 
 
 def _quantities(clause: list[str], numbers: list[int], place: int) -> Iterator[Candidate]:
-    """Every number of a clause, with its unit where it has one."""
+    """Every number of a clause, with its unit where it has one, that is no part of an expression."""
     for index in numbers:
-        unit = clause[index + 1] if index + 1 < len(clause) and len(clause[index + 1]) > 1 and clause[index + 1] in UNITS else ""
-        value = f"{clause[index]} {unit}".strip()
+        end = index + 1 + _num_unit_pieces(clause, index + 1)
+        before, behind = clause[index - 1 : index], clause[end : end + 1]
+        if not _PARTS.isdisjoint((*before, *behind)) or any(len(piece) == 1 and piece.isalpha() for piece in behind):
+            continue
+        value = " ".join(clause[index:end])
         here = place + sum(map(len, clause[:index])) + index
-        yield Candidate(3 if unit else 4, here, value, f" {value} " if _is_settled(value) else "", partial(value_forms, value))
+        needle = f" {value} " if _is_settled(value) else ""
+        yield Candidate(3 if end > index + 1 else 4, here, value, needle, partial(value_forms, value))
+
+
+def _num_unit_pieces(clause: list[str], at: int) -> int:
+    """Pieces of the unit that stands at a place: 1 of "cm", 3 of "m / s", 0 of what may be no unit."""
+    unit, slash, other = (*clause[at : at + 3], "", "", "")[:3]
+    if slash == "/" and unit in UNITS and other in UNITS:
+        return 3
+    return 1 if len(unit) > 1 and unit in UNITS else 0
 
 
 def _is_settled(pieces: str) -> bool:

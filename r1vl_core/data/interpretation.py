@@ -60,7 +60,7 @@ def _content(value: dict[str, Any]) -> Content:
     spelling = next((key for key in there if value[key] is not None), there[0] if there else None)
     if spelling is None:
         found = ", ".join(f"{name!a:.40}" for name in list(value)[:6]) or "nothing"
-        raise ValueError(f"neither 'messages' nor 'conversations' nor 'problem' in the record, which holds {found}")
+        raise ValueError(f"neither 'messages' nor 'conversations' nor 'problem' nor 'question' in the record, which holds {found}")
     if spelling == "problem":
         return _from_paper(value)
     if spelling == "question":
@@ -93,6 +93,8 @@ def _from_paper(record: dict[str, Any]) -> Content:
     problem, solution = record["problem"], record.get("solution")
     if not isinstance(problem, str):
         raise ValueError(f"'problem' is {kind(problem)}; a string is expected")
+    if isinstance(solution, int | float) and not isinstance(solution, bool) and math.isfinite(solution):
+        solution = str(solution)
     if not isinstance(solution, str):
         raise ValueError(f"'solution' is {kind(solution)}; a string is expected")
     key_steps = _key_steps(record)
@@ -115,6 +117,8 @@ def _choices(value: Any) -> tuple[tuple[str, str], ...]:
         if len(value) <= len(_LETTERS) and all(isinstance(one, str) for one in value):
             value = dict(zip(_LETTERS, value, strict=False))
         elif all(isinstance(one, list | tuple) and len(one) == 2 and isinstance(one[0], str) for one in value):
+            if len({letter for letter, _ in value}) < len(value):
+                raise ValueError("choices: a letter is given twice; give each choice its own")
             value = dict(value)
         else:
             raise ValueError("choices is a list of other things than texts, or of more than 26; write one text for each choice")
@@ -203,11 +207,11 @@ def _images(record: dict[str, Any]) -> tuple[str, ...]:
 def picture_path(value: Any) -> str:
     """The path of a picture as a record names it, alone or as Hugging Face's `{"bytes", "path"}`. Raises ValueError for what is none,
     and for a picture that lies inside the record."""
-    if isinstance(value, str) and value and ":" not in value:
+    if isinstance(value, str) and value and ":" not in value and len(value) < MIN_BASE64:
         return value  # nearly every one
     if isinstance(value, dict) and "path" in value and value.get("bytes") is None:
         value = value["path"]
-    if isinstance(value, bytes) or (isinstance(value, dict) and value.get("bytes") is not None) or is_data_uri(value):
+    if isinstance(value, bytes) or (isinstance(value, dict) and value.get("bytes") is not None) or is_data_uri(value) or is_base64(value):
         raise ValueError("the picture lies inside the record; `r1vl unpack FILE FOLDER` writes such pictures into a folder")
     if not isinstance(value, str) or not value:
         raise ValueError(f"'images' holds {kind(value) if value != '' else 'an empty path'}; paths are expected")
@@ -221,6 +225,13 @@ def is_data_uri(value: Any) -> bool:
     return isinstance(value, str) and value[:5].lower() == "data:"
 
 
+def is_base64(value: Any) -> bool:
+    """Whether a picture is spelled as the base64 of a PNG, JPEG, GIF or WebP file, which no path is as long as."""
+    return isinstance(value, str) and len(value) >= MIN_BASE64 and value.startswith(("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR"))
+
+
+MIN_BASE64 = 200
+"""Characters; nearly every path has fewer, and every picture of some size more."""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://")
 _SURROGATE = re.compile("[\ud800-\udfff]")

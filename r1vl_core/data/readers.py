@@ -57,12 +57,16 @@ def check_source(source: Source) -> None:
     """Raises ValueError naming the source, the path and the cure when its file or its image folder is not there or in no known format."""
     if _URL.search(str(source.path)) or _URL.search(str(source.images)):
         raise ValueError(f"source {source.name}: {source.path}, {source.images}: {_NO_DOWNLOAD}")
-    if not source.path.exists():
+    try:
+        is_there, has_images = source.path.exists(), source.images.is_dir()
+    except OSError as error:  # a folder that is closed to us, a name longer than any file can have
+        raise ValueError(f"source {source.name}: {error.filename!s:.200}: cannot be read: {error.strerror}") from None
+    if not is_there:
         raise ValueError(f"source {source.name}: {source.path}: no such file; set this source's `path` to its JSON or JSON lines file")
     path = tables.file_of(source)
     if not path.is_file():
         raise ValueError(f"source {source.name}: {path} is not a file; set this source's `path` to its JSON or JSON lines file")
-    if not source.images.is_dir():
+    if not has_images:
         raise ValueError(f"source {source.name}: {source.images}: no such folder; set this source's `images` to the folder of its pictures")
     kind = format_of(source)
     if kind in ("parquet", "duckdb"):

@@ -76,11 +76,27 @@ def _parquet_rows(file: pyarrow.parquet.ParquetFile, start: int, end: int) -> It
             at = first
             for batch in file.iter_batches(SLICE_ROWS, row_groups=[group]):
                 wanted = batch.slice(max(start - at, 0), max(min(end, at + len(batch)) - max(start, at), 0))
-                yield from wanted.to_pylist()
+                yield from _values(wanted)
                 at += len(batch)
                 if at >= end:
                     return
         first = stop
+
+
+def _values(batch: pyarrow.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch. A column that Python cannot hold (dates beyond its years, time zones that nobody knows) is only described."""
+    try:
+        return batch.to_pylist()
+    except (OverflowError, ValueError, LookupError):
+        columns = dict(zip(batch.schema.names, map(_column, batch.columns), strict=True))
+        return [{name: values[row] for name, values in columns.items()} for row in range(len(batch))]
+
+
+def _column(column: pyarrow.Array) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError, LookupError):
+        return [f"<{column.type}>"] * len(column)
 
 
 def _fields(question: Question) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from r1vl_core.data.elements import record_of
 from r1vl_core.data.language import foreign_language
 from r1vl_core.data.slices import Slice, read_slice
 from r1vl_core.data.token_bounds import PathTokens
-from r1vl_core.data.wording import IMAGE_PLACEHOLDER, Wording, normalise, split_wording
+from r1vl_core.data.wording import Wording, normalise, num_shown, split_wording
 from r1vl_core.reasoning import answers, paths
 from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
@@ -24,6 +24,11 @@ _HEADERS = {
     "step": "### Step",
     "answer": "### The final answer is:",
 }
+_NO_SECTIONS = "the path has none of its sections (### Image Description:, ### Rationales:, ### Step 1:, …, ### The final answer is:)"
+_NO_PATH = (
+    "no reasoning path (the assistant's message, 'solution' beside 'problem', 'reference_path' beside 'question'), nor an answer with "
+    "key_steps, which do without one"
+)
 _spelled: Callable[[str], str] = json.encoder.encode_basestring
 
 
@@ -99,7 +104,7 @@ def judge_record(record: RawRecord, checks: TextChecks) -> Judged:
     path = read_plain(record.assistant) or _parsed(record)
     if isinstance(path, Rejected):
         return path
-    if record.assistant and record.answer and (problem := _answer_problem(record, path.answer, wording)):
+    if problem := _answer_problem(record, path.answer, wording):
         return problem
     if checks.language and (problem := _language_problem(record, path, wording, checks.language)):
         return problem
@@ -114,11 +119,11 @@ def reject(record: RawRecord | Candidate, reason: str, detail: str) -> Rejected:
 def _picture_problem(record: RawRecord) -> Rejected | None:
     # The trainers encode one picture with every question (`Policy.encode`): neither none nor several can be used.
     if not record.images:
-        return reject(record, "no_image", "the record names no picture; the trainers need one")
+        return reject(record, "no_image", "the record names no picture in 'images', 'image' or 'image_path'; the trainers need one")
     if len(record.images) > 1:
         return reject(record, "several_images", f"{len(record.images)} pictures; the trainers take one")
-    if (num_placeholders := record.user.count(IMAGE_PLACEHOLDER)) > 1:
-        return reject(record, "several_images", f"the text shows {num_placeholders} pictures, the record names one")
+    if (num_pictures := num_shown(record.user)) > 1:
+        return reject(record, "several_images", f"the text shows {num_pictures} pictures, the record names one")
     return None
 
 
@@ -129,6 +134,10 @@ def _parsed(record: RawRecord) -> PlainPath | Rejected:
         return PlainPath("", "", record.answer)
     if marks := paths.reflection_marks(path):
         return reject(record, "reflective", f"the path goes back on itself, or its steps are not numbered 1, 2, …: {', '.join(marks)}")
+    if paths.is_blank(record.assistant):
+        return reject(record, "unparsable_path", _NO_PATH)
+    if not (path.description or path.rationale or path.steps or path.answer):
+        return reject(record, "unparsable_path", f"{_NO_SECTIONS} and begins {record.assistant[:60]!a}")
     if path.defects:
         reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
         return reject(record, reason, ", ".join(map(_in_words, path.defects)))
@@ -149,6 +158,17 @@ def _in_words(defect: paths.Defect) -> str:
 
 
 def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejected | None:
+    try:
+        answers.check_gold(answer, wording.choices)
+    except ValueError as error:
+        return reject(record, "answer_mismatch", f"the {error}")
+    if record.choices and not answers.read_gold(answer, wording.choices).letters:
+        # Choices in a field of their own are meant as such; an index into them, as some tables have, is no answer.
+        said = ", ".join(f"{letter}: {text}" for letter, text in wording.choices)
+        why = f"the answer {answer!r:.80} is none of the choices {said:.200}; write its letter or its text"
+        return reject(record, "answer_mismatch", why)
+    if not record.assistant or not record.answer:
+        return None
     verdict = answers.is_correct(answer, record.answer, wording).verdict
     if verdict in ("wrong", "absent"):
         return reject(record, "answer_mismatch", f"the path ends with {answer!r:.100}, the record's answer is {record.answer!r:.100}")

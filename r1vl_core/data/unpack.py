@@ -1,4 +1,4 @@
-"""Pictures that lie inside records, written to files: Parquet of Hugging Face's `datasets` (`{"bytes", "path"}`), and `data:` URIs.
+"""Pictures that lie inside records, written to files: Parquet of Hugging Face's `datasets` (`{"bytes", "path"}`), `data:` URIs, base64.
 
 Curation and training read pictures from a folder, each by its path; this makes one. Every record comes out, in its order, broken ones as
 they were, so that curation names them.
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from r1vl_core.config import Source
 from r1vl_core.data.elements import Element
-from r1vl_core.data.interpretation import is_data_uri, is_unicode
+from r1vl_core.data.interpretation import is_base64, is_data_uri, is_unicode
 from r1vl_core.data.readers import check_source, read_elements
 
 RECORDS, PICTURES = "records.jsonl", "images"
@@ -99,7 +99,7 @@ class _Pictures:
         if isinstance(value, list):
             items = [self.taken_out(part) for part in value]
             return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-        data = value if isinstance(value, bytes) else _decoded(value) if is_data_uri(value) else None
+        data = value if isinstance(value, bytes) else _decoded(value) if is_data_uri(value) or is_base64(value) else None
         return value if data is None else self._written(data)
 
     def _written(self, data: bytes) -> str:
@@ -112,13 +112,13 @@ class _Pictures:
         return name
 
 
-def _decoded(uri: str) -> bytes | None:
-    """The bytes of a base64 `data:` URI; None for one that is broken, which stays and is named by curation."""
-    head = _BASE64.match(uri)
-    if head is None:
+def _decoded(text: str) -> bytes | None:
+    """The bytes of a base64 `data:` URI, or of base64 alone; None for one that is broken, which stays and is named by curation."""
+    head = _BASE64.match(text)
+    if head is None and is_data_uri(text):
         return None
     try:
-        return base64.b64decode(uri[head.end() :], validate=True)
+        return base64.b64decode(text[head.end() :] if head else text, validate=True)
     except (binascii.Error, ValueError):
         return None
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 IMAGE_PLACEHOLDER = "<image>"
-"""Stands for a picture in ShareGPT text."""
+"""Stands for a picture in ShareGPT text; other data and chat templates spell it otherwise (`num_shown`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Wording:
 
 def split_wording(user: str) -> Wording:
     """Take a user's text apart. `text` comes out empty when nothing is asked."""
-    text = _without_template(user.replace(IMAGE_PLACEHOLDER, " ").replace("\r\n", "\n")).strip()
+    shown = user.replace(IMAGE_PLACEHOLDER, " ").replace("\r\n", "\n")
+    text = _without_template(_PLACEHOLDER.sub(" ", shown) if "<" in shown else shown).strip()
     if "\n" in text:
         text = _CLOSING_INSTRUCTION.sub("", text).strip()
     for read in (_choice_lines, _choices_in_a_line):
@@ -36,6 +38,18 @@ def split_wording(user: str) -> Wording:
         if wording is not None:
             return wording
     return Wording(text, ())
+
+
+def num_shown(user: str) -> int:
+    """How many pictures a user's text shows by placeholders. A numbered one may be named again, and a tag may enclose another.
+
+    >>> num_shown("<image>"), num_shown("<image1> or <image2>, not <image1>?"), num_shown("<Image><ImageHere></Image>")
+    (1, 2, 1)
+    """
+    marks = [mark[0].lower() for mark in _PLACEHOLDER.finditer(user)]
+    numbered = {mark for mark in marks if any(map(str.isdecimal, mark))}
+    others = Counter(mark for mark in marks if mark not in numbered and "/" not in mark and "vision" not in mark)
+    return max(len(numbered), *others.values(), 0)
 
 
 def normalise(text: str) -> str:
@@ -47,6 +61,10 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+# <image>, <image1>, <image 1>, <ImageHere>, <img>, and those of chat templates: <|image_1|>, <|image_pad|> between its marks.
+_PLACEHOLDER = re.compile(
+    r"<\|?/?(?:image|img)(?:[ _-]?(?:\d{1,3}|here|pad|placeholder))?\|?>|<\|vision_(?:start|end)\|>", re.IGNORECASE | re.ASCII
+)
 # Each begins with the end of the line before, which is found many times faster than `^`.
 # Templates repeat the section headers; what follows the last one is the question.
 _TEMPLATE_END = re.compile(r"\n[ \t]*###[ \t]*The final answer is[^\n]*(?=\n)", re.IGNORECASE)
@@ -74,16 +92,18 @@ def _without_template(text: str) -> str:
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_HEADING = r"(?:(?:Choices|Options)[ \t]*:[ \t]*)"
-_LABEL = r"(?:\(([A-Z])\)|([A-Z])[.:)])"
-_CHOICE_LINE = re.compile(rf"^[ \t]*{_LABEL}[ \t]*(\S[^\n]*?)[ \t]*$")
+_HEADING = r"(?:(?:Choices|Options)[ \t]*[:\uff1a][ \t]*)"
+_LABEL = r"(?:[(\uff08]([A-Z])[)\uff09]|([A-Z])[.:)\uff0e\uff1a\uff09\u3001])"
+_CHOICE_LINE = re.compile(rf"^[ \t]*(?:[-*\u2022][ \t]+)?(?:\*\*)?{_LABEL}(?:\*\*)?[ \t]*(\S[^\n]*?)[ \t]*$")
 _HEADING_LINE = re.compile(rf"^[ \t]*{_HEADING}$", re.IGNORECASE)
 _HEADING_ANYWHERE = re.compile(rf"(?:^|(?<=\s)){_HEADING}", re.IGNORECASE)
+_FIRST_LABEL = re.compile(r"[(\uff08]A[)\uff09]|A[.)\uff0e\uff09\u3001]")
 _LABEL_ANYWHERE = re.compile(rf"(?:^|(?<=[\s,;])){_LABEL}[ \t]*")
 
 
 def _choice_lines(text: str) -> Wording | None:
-    """Choices as lines of their own: "A: 12", "(A) 12", "A. 12", "A) 12", with or without a heading; the last such block counts."""
+    """Choices as lines of their own: "A: 12", "(A) 12", "A. 12", "A) 12", "- A. 12", "**A.** 12", with or without a heading; the last such
+    block counts."""
     lines = text.split("\n")
     last = next((i for i in range(len(lines) - 1, -1, -1) if _CHOICE_LINE.match(lines[i])), -1)
     if last < 0:
@@ -106,22 +126,24 @@ def _choice_lines(text: str) -> Wording | None:
 
 
 def _choices_in_a_line(text: str) -> Wording | None:
-    """Choices one after another: "Choices: (A) 12 (B) 15"; without a heading three at least, each as "(A) 12"."""
+    """Choices one after another: "Choices: (A) 12 (B) 15"; without a heading three at least, "(A) 12", or "A. 12" behind what is asked."""
     folded = text.casefold()
     headings = list(_HEADING_ANYWHERE.finditer(text)) if "choices" in folded or "options" in folded else []
-    if not headings and "(" not in text:
+    if not headings and not _FIRST_LABEL.search(text):
         return None
     start = headings[-1].end() if headings else 0
     labels: list[re.Match[str]] = []
     for label in _LABEL_ANYWHERE.finditer(text, start):
-        # Initials inside a choice ("B: U. S. Grant") are not the next letter.
-        if (headings or label[1]) and len(labels) < 26 and _letter(label) == _LETTERS[len(labels)]:
+        # Initials inside a choice ("B: U. S. Grant") are not the next letter, and "A: (1, 2), B: (3, 4)" are points.
+        if (headings or label[0].strip()[-1] not in ":\uff1a") and len(labels) < 26 and _letter(label) == _LETTERS[len(labels)]:
             labels.append(label)
     ends = [label.start() for label in labels[1:]] + [len(text)]
     choices = [(_letter(label), text[label.end() : end].strip(" \t\n,;")) for label, end in zip(labels, ends, strict=False)]
     if len(choices) < (2 if headings else 3) or not all(choice for _, choice in choices):
         return None
     before = text[: headings[-1].start() if headings else labels[0].start()]
+    if not headings and not all(label[1] for label in labels) and (not before.strip() or re.search(r"[?\uff1f]", choices[-1][1])):
+        return None  # statements to choose from, or names, and the question behind them
     return Wording(before.strip(), tuple(choices))
 
 

@@ -55,7 +55,7 @@ def test_good_files_pass(tmp_path: Path) -> None:
             [record(images="images/0.png")],
             "missing_image: 'images/0.png': No such file or directory; its path starts at this source's `images`",
         ),
-        ([record(assistant="The answer is 12.")], "unparsable_path: missing_description"),
+        ([record(assistant="The answer is 12.")], "unparsable_path: the path has none of its sections"),
     ],
 )
 def test_a_source_without_a_question_is_refused_with_its_first_reject(tmp_path: Path, records: Any, message: str) -> None:

@@ -100,7 +100,7 @@ class Asker:
                         raise TeacherStopped(not_there(self.dials, problem)) from None
                     if pause is not None and pause > MAX_PAUSE_S:
                         raise TeacherStopped(
-                            f"the {self.dials.ROLE} asks to wait {pause:.0f} s ({problem}); every answer is kept: run again then"
+                            f"the {self.dials.ROLE} asks to wait {pause:.6g} s ({problem}); every answer is kept: run again then"
                         ) from None
                     self._pace.pushed_back(began, pause)
                 except Refused as refused:

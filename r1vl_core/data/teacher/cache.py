@@ -57,6 +57,10 @@ class AnswerCache:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection, self._path = connection, path
 
+    def release(self) -> None:
+        """Let go of the connection: DuckDB's bindings tell, at the interpreter's end, of every one that a traceback still reaches."""
+        del self._connection
+
     def find(self, key: AnswerKey) -> Answer | None:
         """The answer to exactly this, or None when nobody paid for it yet."""
         found = self._connection.execute(_step("cache_find"), [key.prompt_digest, key.model, key.input_digest]).fetchall()
@@ -102,7 +106,11 @@ def opened(path: Path) -> Iterator[AnswerCache]:
             raise ValueError(f"{path}: no cache of ours ({' '.join(str(error).split())}); move it away") from None
         if versions not in ([], [(SCHEMA_VERSION,)]):
             raise ValueError(f"{path}: schema version {versions[0][0]}, this program writes {SCHEMA_VERSION}; move it away or update r1vl")
-        yield AnswerCache(connection, path)
+        cache = AnswerCache(connection, path)
+        try:
+            yield cache
+        finally:
+            cache.release()
 
 
 def _step(name: str) -> str:

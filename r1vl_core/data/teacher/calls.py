@@ -41,6 +41,10 @@ class CallLog:
         self._connection, self._dials = connection, dials
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
 
+    def release(self) -> None:
+        """Let go of the connection, as `AnswerCache.release`."""
+        del self._connection
+
     def add(self, position: int, question: Question, lesson: Lesson) -> None:
         """Note the lesson on the question at `position`."""
         identity, source = question.id, question.source
@@ -74,8 +78,11 @@ def writing(path: Path, dials: Teacher) -> Iterator[CallLog]:
             connection.execute(steps["calls_tables"])
             connection.execute(steps["calls_insert_version"], [SCHEMA_VERSION])
             log = CallLog(connection, dials)
-            yield log
-            log.flush()
+            try:
+                yield log
+                log.flush()
+            finally:
+                log.release()
             connection.execute(steps["calls_views"])
             connection.commit()
             connection.execute("CHECKPOINT")

@@ -7,7 +7,9 @@ service may answer with a proxy's page, half a body, or one that never ends.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ MAX_BODY = 8 * 2**20
 """Bytes of a response that are read; no answer of words comes near."""
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 _BUSY = frozenset((408, 409, 425, 429))
 _SHOWN = 200
 
@@ -83,14 +86,26 @@ class ChatEndpoint:
         except _Unreadable as problem:
             raise Refused(str(problem)) from None
         except openai.APIConnectionError as error:
-            kind = NotThere if isinstance(error.__cause__, httpx2.ConnectError) else Busy
-            raise kind(f"connection failed ({type(error.__cause__ or error).__name__}: {self._plain(error.__cause__ or error)})") from None
+            raise self._unconnected(error.__cause__ or error) from None
         except openai.APIStatusError as error:
             raise self._understood(error) from None
-        return _read(response.content)
+        try:
+            return _read(response.content)
+        except ValueError as problem:
+            said = self._plain(response.content[:_SHOWN].decode("utf-8", "replace"))
+            raise Busy(f"answered with what is no chat completion ({problem}): {said!r:.80}") from None
+
+    def _unconnected(self, error: BaseException) -> Exception:
+        said, tls = f"{type(error).__name__}: {self._plain(error)}", _tls_error(error)
+        if isinstance(tls, ssl.SSLCertVerificationError) or (tls is not None and tls.reason in _NO_TLS):
+            dials = self._dials  # no other try would end otherwise
+            how = "its certificate is not trusted" if isinstance(tls, ssl.SSLCertVerificationError) else "it speaks no TLS"
+            return ValueError(f"the {dials.ROLE} at {dials.base_url}: {how} ({said}); check {dials.setting('base_url')}")
+        return (NotThere if isinstance(error, httpx2.ConnectError) else Busy)(f"connection failed ({said})")
 
     def _understood(self, error: openai.APIStatusError) -> Exception:
-        status, said = error.status_code, f"answered {error.status_code}: {self._plain(_message(error))}"
+        status, words = error.status_code, self._plain(_message(error))
+        said = f"answered {status}: {words}" if words else f"answered {status}"
         dials, who = self._dials, f"the {self._dials.ROLE}"
         if error.code == "insufficient_quota" or status == 402:
             return TeacherStopped(f"{who} {said}; every answer is kept: see to the account's credit and run again to go on")
@@ -105,8 +120,9 @@ class ChatEndpoint:
         return Refused(said)
 
     def _plain(self, text: object) -> str:
-        """A service's own words on one line, cut; some repeat the key."""
-        line = " ".join(str(text).split())
+        """A service's own words on one line, without what steers a terminal, cut; some repeat the key."""
+        line = "".join(one if one.isprintable() else " " for one in str(text))
+        line = " ".join(line.split())
         line = line.replace(self._key, "…") if self._key else line
         return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
@@ -142,8 +158,8 @@ class _Unreadable(Exception):
 
 
 async def _limit(response: httpx2.Response) -> None:
-    encoding = response.headers.get("content-encoding", "identity")
-    if encoding != "identity":  # a compressed body may unpack to a thousand times its size
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):  # a compressed body may unpack to a thousand times its size
         raise _Unreadable(f"the body is compressed ({encoding}) though it was asked not to be")
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.stream = _Limited(response.stream)
@@ -186,12 +202,13 @@ class _Body(BaseModel):
 
 
 def _read(content: bytes) -> Completion:
+    """What a body says. Raises ValueError for one that is no chat completion."""
     try:
-        body = _Body.model_validate_json(_spellable(content))
+        body = _Body.model_validate_json(_spellable(content.removeprefix(codecs.BOM_UTF8)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise Busy(f"answered with what is no chat completion ({place + ': ' if place else ''}{first['msg']:.80})") from None
+        raise ValueError(f"{place + ': ' if place else ''}{first['msg']:.80}") from None
     tokens = _counted(body.usage)
     if not body.choices:
         return Completion("", "nothing", tokens)
@@ -221,6 +238,14 @@ def _counted(usage: Any) -> Tokens | None:
     return Tokens(counted.prompt_tokens, counted.completion_tokens)
 
 
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _message(error: openai.APIStatusError) -> str:
-    body = error.body
+    body, moved = error.body, error.response.headers.get("location")
+    if moved and error.status_code < 400:
+        return f"moved to {moved}"
     return str(body["message"]) if isinstance(body, dict) and body.get("message") else error.response.text

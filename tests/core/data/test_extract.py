@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1vl_core.data import extract
-from r1vl_core.data.candidates import SIDES, find, has_group, statements, telling
+from r1vl_core.data.candidates import find, has_group, statements, telling
+from r1vl_core.data.equations import SIDES
 from r1vl_core.data.extract import extract_key_steps
 from r1vl_core.handwriting.world import make_item, written_path
 from r1vl_core.reasoning.boundaries import View, is_part_of_more, stands_alone
@@ -26,6 +27,9 @@ from r1vl_core.reasoning.spellings import word_set
 
 def first_forms(*steps: str, limit: int = 6) -> list[str]:
     return [forms[0] for forms in extract_key_steps(parse(render("d", "r", steps, "a")), limit)]
+
+
+_UNITS = ["v = 60 m / 4 s", "60 m / 4 s = 15 m / s", "r = 4 omega + 6 omega", "4 omega + 6 omega = 10 omega"]
 
 
 @pytest.mark.parametrize(
@@ -44,10 +48,42 @@ def first_forms(*steps: str, limit: int = 6) -> list[str]:
         (("The triangle ABC is isosceles.",), ["triangle abc is isosceles"]),
         (("We think about it for a while",), []),
         (("3 + 7 = 12",), []),
+        (("$3x + 10 = 70$, so $3x = 60$.", "x = 20"), ["3 x + 10 = 70", "3 x = 60", "x = 20"]),
+        (("\\( 36\\pi - 4\\pi = 32\\pi \\)",), ["36 π - 4 π = 32 π"]),
+        (("The difference is 27 °C - 14 °C = 13 °C.",), ["27 ° c - 14 ° c = 13 ° c"]),
+        (("v = 60 m / 4 s = 15 m/s", "R = 4 Ω + 6 Ω = 10 Ω"), _UNITS),
+        (("1 kg = 1000 g", "9 + 5 = 14 cm"), ["1 kg = 1000 g", "9 + 5 = 14"]),
+        (("The circle has 8 equal parts.",), ["circle has 8 equal parts"]),
     ],
 )
 def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
     assert first_forms(*steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("sin A = 5/13", ["sin a is 5 / 13"]),
+        ("R = 4 apples + 6 apples", ["4"]),
+        ("P = 2(l + w)", []),
+        ("2(a + b) = 34", ["34"]),
+        ("V = π r^2 h", []),
+        ("4 + ? + 2 = 15, so ? = 9", ["15"]),
+        ("x^2 - 5x + 6 = (x - 2)(x - 3)", []),
+        ("f(x) = 2x + 1", []),
+        ("The domain is [2, ∞)", []),
+        ("The point (a, b) = (3, 4)", []),
+        ("The graph passes through the point (3, -2)", ["graph passes through the point ( 3 , - 2 )"]),
+        ("The car drives on with a speed of 14 m/s for a long time", ["14 m / s"]),
+        ("1/2 × 6 × 8 = 24 cm²", ["1 / 2 * 6 * 8 = 24"]),
+        ("150 / 2.5 = 60 km/h", ["150 / 2.5 = 60"]),
+        ("He is wearing one", []),
+        ("whereas the inner core is solid", ["inner core is solid"]),
+        ("Substituting gives 6/9 = 8/EF", ["6 / 9 is 8 / ef"]),
+    ],
+)
+def test_nothing_is_taken_by_half(step: str, expected: list[str]) -> None:
+    assert first_forms(step) == expected
 
 
 def test_equations_win_when_there_is_too_much() -> None:
@@ -151,6 +187,10 @@ _TOKENS = [
     "squared",
     "{",
     "\\frac{1}{2}",
+    "cm",
+    "m",
+    "apples",
+    "?",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import json
@@ -9,11 +10,14 @@ import lzma
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from r1vl_core.config import Source
+from r1vl_core.data.curate import curate
 from r1vl_core.data.readers import read_records
-from tests.core.data.samples import Folder, path, record
+from tests.core.data.samples import Curated, Folder, encoded, path, picture, record
 
 GOOD = json.dumps(record())
 
@@ -89,4 +93,54 @@ def test_a_broken_first_line_costs_no_other(folder: Folder, first: str) -> None:
 def test_a_url_is_told_the_cure(tmp_path: Path, place: str) -> None:
     for source in (Source(name="mine", path=Path(place), images=tmp_path), Source(name="mine", path=tmp_path, images=tmp_path / place)):
         with pytest.raises(ValueError, match="a URL is no path, and nothing is downloaded; copy the files here, or mount the store"):
+            read_records(source)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_a_picture_in_base64_is_told_to_lie_inside(folder: Folder, kind: str) -> None:
+    spelled = base64.b64encode(encoded(picture(size=(128, 128)), kind)).decode()
+    for images in (spelled, [spelled]):
+        (only,) = folder.read([record(images=images)])
+        assert only.problem == "the picture lies inside the record; `r1vl unpack FILE FOLDER` writes such pictures into a folder"
+
+
+@pytest.mark.parametrize("changes", [{"reference_path": path("B")}, {"key_steps": [["5 + 7 = 12"]]}])
+@pytest.mark.parametrize("answer", [1, "1", "E", "the second one"])
+def test_an_index_into_the_choices_is_no_answer(folder: Folder, changes: dict[str, Any], answer: Any) -> None:
+    folder.picture("0.png")
+    given = {"question": "Which?", "choices": ["10", "12"], "image": "0.png", **changes}
+    (rejected,) = Curated.of(curate([folder.source([{**given, "answer": answer}])], folder.checks())).rejected
+    assert rejected.reason == "answer_mismatch"
+    for right in ("B", "b: 12", "12"):
+        assert len(Curated.of(curate([folder.source([{**given, "answer": right}])], folder.checks())).questions) == 1
+
+
+def test_choices_in_pairs_have_letters_of_their_own(folder: Folder) -> None:
+    (only,) = folder.read([{"question": "Which?", "choices": [["A", "10"], ["A", "12"]], "answer": "A", "image": "0.png"}])
+    assert only.problem == "choices: a letter is given twice; give each choice its own"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pyarrow.array([2**30], pyarrow.date32()),
+        pyarrow.array([2**62], pyarrow.duration("s")),
+        pyarrow.array([0], pyarrow.timestamp("ns", tz="Mars/Olympus")),
+    ],
+    ids=["a date beyond all years", "a duration beyond all", "a time zone nobody knows"],
+)
+def test_a_column_that_python_cannot_hold_is_described(folder: Folder, odd: pyarrow.Array) -> None:
+    columns = {"question": ["How many?"], "reference_path": [path()], "image": ["0.png"], "when": odd}
+    pyarrow.parquet.write_table(pyarrow.table(columns), folder.root / "train.parquet")
+    (only,) = read_records(Source(name="mine", path=folder.root / "train.parquet", images=folder.images))
+    assert (only.problem, only.user) == (None, "How many?")
+    assert f"<{odd.type}>" in only.raw
+
+
+def test_a_name_no_file_can_have_is_no_file(folder: Folder) -> None:
+    for source in (
+        Source(name="mine", path=Path("x" * 5000), images=folder.images),
+        Source(name="mine", path=folder.source([]).path, images=Path("x" * 5000)),
+    ):
+        with pytest.raises(ValueError, match="cannot be read: File name too long"):
             read_records(source)

@@ -126,7 +126,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "string": ("x", "found a string"),
     "list": ([], "found a list"),
     "truth": (True, "found a truth value"),
-    "no messages": ({"images": "a.png"}, "neither 'messages' nor 'conversations' nor 'problem' in the record, which holds 'images'"),
+    "no messages": ({"images": "a.png"}, "neither 'messages' nor 'conversations' nor 'problem' nor 'question' in the record, which holds"),
     "messages null": ({"messages": None}, "'messages' is null"),
     "messages an object": ({"messages": {}}, "'messages' is an object"),
     "no message": ({"messages": []}, "found none"),

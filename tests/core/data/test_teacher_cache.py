@@ -84,3 +84,24 @@ def test_while_it_is_written_a_second_writer_and_a_reader_are_refused_in_words_a
         end(process, signal.SIGKILL)
     with opened(path) as cache:  # the lock died with its holder
         assert cache.find(key(4)) == ANSWER
+
+
+HELD = """
+import sys, threading
+from pathlib import Path
+from r1vl_core.config import Teacher
+from r1vl_core.data.teacher import cache, calls
+
+dials = Teacher(base_url="http://127.0.0.1/v1", model="m")
+try:
+    with cache.opened(Path(sys.argv[1])) as kept, calls.writing(Path(sys.argv[2]), dials) as log:
+        raise ValueError("the job ends")
+except ValueError as error:
+    threading.Thread(target=lambda *held: threading.Event().wait(), args=(error, kept, log), daemon=True).start()
+"""
+
+
+def test_a_job_that_failed_and_is_still_held_leaves_nothing_to_tell_at_the_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HELD, str(tmp_path / "teacher.duckdb"), str(tmp_path / "calls.duckdb")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

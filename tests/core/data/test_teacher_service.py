@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from r1vl_core.config import Teacher
 from r1vl_core.data.teacher.asking import Asker, Call, NoAnswer
 from r1vl_core.data.teacher.budget import TeacherStopped, Tokens, upper_bound
 from r1vl_core.data.teacher.cache import AnswerCache, opened
@@ -241,9 +242,10 @@ def test_an_answer_that_cannot_be_used_was_paid_for_and_is_kept(cache: AnswerCac
         (fails(401, f"Incorrect API key provided: {KEY}"), "R1VL_TEACHER_API_KEY"),
         (fails(403), "R1VL_TEACHER_API_KEY"),
         (fails(404, "no such model"), "base_url .* and model teacher-1"),
-        (Reply(b"", 307, {"Location": "http://127.0.0.1:9/elsewhere"}), "base_url"),
+        (Reply(b"", 307, {"Location": "http://127.0.0.1:9/elsewhere"}), "answered 307: moved to http://127.0.0.1:9/elsewhere; .*base_url"),
+        (Reply(b"", 404), "answered 404; check"),
     ],
-    ids=["wrong key", "forbidden", "no such model", "moved"],
+    ids=["wrong key", "forbidden", "no such model", "moved", "nothing said"],
 )
 def test_what_the_user_must_mend_is_told_at_once_without_the_key(cache: AnswerCache, reply: Reply, said: str) -> None:
     with serving(lambda request, number: reply) as chat, pytest.raises(ValueError, match=said) as caught:
@@ -360,3 +362,39 @@ def test_another_program_s_cache_and_a_file_that_is_none_are_told_in_a_line(tmp_
     (tmp_path / "text.duckdb").write_text("no database" * 999)
     with pytest.raises(ValueError, match="move it away"), opened(tmp_path / "text.duckdb"):
         pass
+
+
+def test_a_port_without_tls_ends_the_job_at_once(cache: AnswerCache) -> None:
+    with (
+        serving(lambda request, number: says("{}")) as chat,
+        pytest.raises(ValueError, match=r"speaks no TLS .*; check key_steps\.teacher\.base_url"),
+    ):
+        one(chat, cache, base_url=chat.url.replace("http:", "https:"))
+
+
+def test_what_is_no_completion_is_shown_and_cannot_steer_a_terminal(cache: AnswerCache) -> None:
+    page = Reply(b"<html>\x1b[31mPlease\nlog in</html>", headers={"Content-Type": "text/html"})
+    with serving(lambda request, number: page) as chat, pytest.raises(NoAnswer, match="log in") as caught:
+        one(chat, cache)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["", "Identity"])
+def test_an_encoding_that_is_none_is_read(cache: AnswerCache, encoding: str) -> None:
+    reply = says("{}")
+    with serving(lambda request, number: Reply(b"\xef\xbb\xbf" + reply.body, headers={"Content-Encoding": encoding})) as chat:
+        assert one(chat, cache).answer.text == "{}"
+
+
+def test_an_endless_wait_is_told_in_a_line(cache: AnswerCache) -> None:
+    with (
+        serving(lambda request, number: fails(429, Retry_After="1e300")) as chat,
+        pytest.raises(TeacherStopped, match=r"to wait 1e\+300 s"),
+    ):
+        one(chat, cache)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999/v1", "http://127.0.0.1:x/v1", "http://[::1/v1", "http://a b/v1", "http://:80"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="is no address; write it as https://host/v1"):
+        Teacher(base_url=address, model="m")

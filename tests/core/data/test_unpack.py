@@ -95,3 +95,9 @@ def test_it_is_whole_or_absent(folder: Folder) -> None:
         unpack(folder.root / "none.parquet", folder.root / "none")
     with pytest.raises(ValueError, match="exists already; give a new folder"):
         unpack(parquet(folder, [record()]), out)
+
+
+def test_bare_base64_is_a_picture_too(folder: Folder) -> None:
+    folder.source([record("One?", images=base64.b64encode(encoded(picture(1, (128, 128)))).decode())])
+    assert unpack(folder.root / "train.json", folder.root / "out") == (1, 1)
+    assert len(curated(folder, folder.root / "out").questions) == 1

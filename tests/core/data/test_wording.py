@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from r1vl_core.data.wording import Wording, normalise, split_wording
+from r1vl_core.data.wording import Wording, normalise, num_shown, split_wording
 from r1vl_core.records import asked
 
 TEMPLATE = """<image>
@@ -40,6 +40,13 @@ AB = (("A", "12"), ("B", "15"))
         ("Points (A) and (B) are marked. How far apart?", "Points (A) and (B) are marked. How far apart?"),
         ("A. Turing lived where?", "A. Turing lived where?"),
         ("How many?\nPlease answer with a number.", "How many?"),
+        ("<image1>\nHow many?", "How many?"),
+        ("<|vision_start|><|image_pad|><|vision_end|>How many?", "How many?"),
+        ("<Image><ImageHere></Image>How many?", "How many?"),
+        ("Is 3 <imagined> 4?", "Is 3 <imagined> 4?"),
+        ("Of A. x is odd, B. y is even and C. z is 0, which are true?", "Of A. x is odd, B. y is even and C. z is 0, which are true?"),
+        ("A. 12 B. 15 C. 18", "A. 12 B. 15 C. 18"),
+        ("Points A: (1, 2), B: (3, 4), C: (5, 6) span an area", "Points A: (1, 2), B: (3, 4), C: (5, 6) span an area"),
         ("<image>", ""),
         (TEMPLATE, ""),
         (TEMPLATE + "Question:", ""),
@@ -57,6 +64,12 @@ def test_free_form(user: str, text: str) -> None:
         "\nOptions:\nA. 12\nB. 15\n",
         "\n\nchoices:\n\n A) 12 \n\n B) 15 ",
         "\nA: 12\nB: 15",
+        "\nA\uff0e12\nB\uff0e15",
+        "\nA\u300112\nB\u300115",
+        "\n\uff08A\uff0912\n\uff08B\uff0915",
+        "\n**A.** 12\n**B.** 15",
+        "\n- A. 12\n- B. 15",
+        "\n* (A) 12\n* (B) 15",
         "\r\nChoices:\r\nA: 12\r\nB: 15",
         " Choices: (A) 12 (B) 15",
         "\nChoices: A: 12, B: 15",
@@ -94,3 +107,24 @@ def test_a_choice_over_two_lines() -> None:
 def test_normalised_text_ignores_case_spacing_and_compatibility_forms() -> None:
     assert normalise(" How\u00a0MANY\n  ½ ﬁsh？") == normalise("how many 1⁄2 fish?")
     assert normalise("a b") != normalise("ab")
+
+
+@pytest.mark.parametrize(
+    "tail", [" A. 10 B. 12 C. 14 D. 16", "\nA. 10\t\tB. 12\t\tC. 14\t\tD. 16", "\nA\uff0e10    B\uff0e12\nC\uff0e14    D\uff0e16"]
+)
+def test_several_choices_in_a_line(tail: str) -> None:
+    assert split_wording("Which one?" + tail) == Wording("Which one?", (("A", "10"), ("B", "12"), ("C", "14"), ("D", "16")))
+
+
+@pytest.mark.parametrize(
+    ("user", "num"),
+    [
+        ("How many?", 0),
+        ("<image> <image>", 2),
+        ("<image 1> and <image 2>, or <image 1>?", 2),
+        ("<|image_1|><image>", 1),
+        ("<img></img>", 1),
+    ],
+)
+def test_pictures_that_a_text_shows(user: str, num: int) -> None:
+    assert num_shown(user) == num
