@@ -10,11 +10,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from r1vl_core.data.rollouts import FOLDER, write_rollouts
 from r1vl_core.report import Report, repeatable
-from tasks.stages import Build
+
+if TYPE_CHECKING:
+    from tasks.stages import Build
 
 REPORTS = "reports.jsonl"
 """Name of the file, in the work folder and in the artifact."""
@@ -38,7 +40,13 @@ def collect_rollouts(job: Build) -> dict[str, str]:
 
 def read_reports(folder: Path) -> tuple[Report, ...]:
     """All reports of an artifact in order of their steps, without samples."""
-    return tuple(Report(line["step"], line["num_steps"], line["metrics"]) for line in _lines(folder))
+    return tuple(iterate_reports(folder))
+
+
+def iterate_reports(folder: Path) -> Iterator[Report]:
+    """The same one by one, as they are read: of a record that is being written, the last line may be half there."""
+    for line in _lines(folder):
+        yield Report(line["step"], line["num_steps"], line["metrics"])
 
 
 def meaning_of_reports(folder: Path) -> dict[str, str]:

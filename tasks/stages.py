@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from r1vl_core.config import Preset, Runtime
 from r1vl_core.report import Report
+from tasks.curve import Curve
 from tasks.files import BrokenArtifact
 from tasks.inputs import DIGESTS, DigestCache, Inputs
 from tasks.mending import discard
@@ -181,24 +182,27 @@ def run_stage(
     recipe = stage.recipe(preset, inputs)
     started = time.monotonic()
     run: TrackedRun | None = None
+    curve: Curve | None = None
     built = False
     with ExitStack() as stack:
 
         def build(out: Path) -> Mapping[str, Any]:
-            nonlocal run, built
+            nonlocal run, curve, built
             built = True
             _check_inputs(store, upstream)
             if tracker is not None:
                 run = stack.enter_context(_start_run(tracker, recipe, upstream, inputs.raw, parent, tags))
                 stack.enter_context(watched(run.log_metrics))
+                curve = Curve(run)
             on_event(StageEvent(stage.name, "building"))
-            job = _job(stage, preset, runtime, store, upstream, recipe, out, run, on_event, engine)
+            job = _job(stage, preset, runtime, store, upstream, recipe, out, curve, on_event, engine)
             return {**(stage.build(job) or {}), "preset": preset.name, "mlflow_run": None if run is None else run.reference}
 
         artifact = store.put(
             recipe, build, force=force, on_wait=lambda holder: on_event(StageEvent(stage.name, "waiting", f"{holder} is building it"))
         )
-        if run is not None:
+        if run is not None and curve is not None:
+            curve.complete(artifact.path)
             _record(run, artifact)
     result = _result(artifact, "built" if built else "cached", time.monotonic() - started)
     if parent is not None:
@@ -242,19 +246,21 @@ def _job(
     upstream: Mapping[str, Artifact],
     recipe: Recipe,
     out: Path,
-    run: TrackedRun | None,
+    curve: Curve | None,
     on_event: OnEvent,
     engine: Engine,
 ) -> Build:
+    work = store.work_dir(recipe)
+
     def on_report(report: Report) -> None:
-        if run is not None:
-            run.log_metrics(report.metrics, report.step)
+        if curve is not None:
+            curve.tell(report, work)
         on_event(StageEvent(stage.name, "report", report=report))
 
     def log(line: str) -> None:
         on_event(StageEvent(stage.name, "log", line))
 
-    return Build(preset, runtime, upstream, recipe, out, store.work_dir(recipe), log, on_report, store.root, engine)
+    return Build(preset, runtime, upstream, recipe, out, work, log, on_report, store.root, engine)
 
 
 def _start_run(

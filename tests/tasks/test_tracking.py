@@ -1,6 +1,7 @@
 """MLflow hears everything, once, with the times at which it happened: at once, or when it is back."""
 
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -17,9 +18,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from r1vl_core.config import Preset, Runtime
+from r1vl_core.report import Report
 from tasks.inputs import Inputs
 from tasks.locks import locked
 from tasks.recipe import Recipe
+from tasks.reports import REPORTS, collect_reports
 from tasks.stages import Build, Stage, bring_up_to_date, run_stage
 from tasks.store import Store
 from tasks.tracked_run import TrackedRun
@@ -234,6 +237,35 @@ def test_the_users_own_files_are_inputs_of_the_run_that_reads_them(uri: str, roo
     ((dataset,),) = (run.inputs.dataset_inputs for run in runs(uri).values() if run.data.tags.get("r1vl.stage") == "curate")
     assert (dataset.dataset.name, dataset.dataset.digest) == ("records.json", hashlib.sha256(b"[]").hexdigest()[:32])
     assert str(data) in dataset.dataset.source
+
+
+def test_a_training_that_resumes_has_its_whole_curve_in_its_run(uri: str, root: Path) -> None:
+    lives: list[list[int]] = [[1, 2], [3, 4], []]
+
+    def build(job: Build) -> dict[str, str]:
+        life = lives.pop(0)
+        with (job.work / REPORTS).open("a") as record:
+            for step in life:
+                record.write(json.dumps({"step": step, "num_steps": 5, "metrics": {"loss": 0.5 + step}, "samples": []}) + "\n")
+                record.flush()
+                job.on_report(Report(step, 5, {"loss": 0.5 + step}))
+            if life:
+                raise KeyboardInterrupt
+        collect_reports(job)
+        return {}
+
+    stage = Stage("warmup", (), lambda _preset, _inputs: Recipe("warmup", 1, {}), build)
+    client, store = MlflowClient(uri), Store(root)
+    for expected in ([1, 2], [1, 2, 3, 4]):
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(stage, preset(), Runtime(), store, {}, tracker=Tracker(root, uri))
+        killed = runs(uri)["warmup"]
+        assert [metric.step for metric in client.get_metric_history(killed.info.run_id, "loss")] == expected
+    # the last life took no step: all had been taken, and the artifact was not there yet
+    result = run_stage(stage, preset(), Runtime(), store, {}, tracker=Tracker(root, uri))
+    assert result.mlflow_run_id is not None
+    curve = client.get_metric_history(result.mlflow_run_id, "loss")
+    assert [(metric.step, metric.value) for metric in curve] == [(step, 0.5 + step) for step in (1, 2, 3, 4)]
 
 
 @contextmanager
