@@ -99,7 +99,7 @@ def records(path: Path) -> Iterator[tuple[str, Any]]:
     """Each record of a file of JSON lines, and where it stands. Raises ValueError naming the file, or the line that is no JSON."""
     try:
         with path.open("rb") as lines:
-            yield from json_lines(lines, str(path))
+            yield from ((place, record) for _, place, record in json_lines(lines, str(path)))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; give a file of JSON lines") from None
 

@@ -30,7 +30,7 @@ def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
     ready_root(root)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that servers begun for this run end with it
     with _servers_for_a_run(root) as environment:
-        os.environ.update(environment)  # before prefect is imported: it reads its settings once
+        _import_the_flow(environment)
         from prefect.logging.handlers import APILogHandler
 
         from flows.pipeline import r1vl
@@ -53,6 +53,15 @@ def run_here(root: Path, parameters: Mapping[str, Any]) -> None:
     print_result(Console(), result, {"report": result.report} if result.report else {})
 
 
+def _import_the_flow(environment: Mapping[str, str]) -> None:
+    """Seconds of imports, which the start of the servers hides."""
+    os.environ.update(environment)  # before prefect is imported: it reads its settings once
+    import flows.pipeline  # noqa: F401
+    from tasks.tracking import import_client
+
+    import_client()
+
+
 def _complain(state: Any) -> None:
     message = state.message or state.name
     if state.name == WRONG_INPUT:
@@ -68,7 +77,8 @@ def _servers_for_a_run(root: Path) -> Iterator[dict[str, str]]:
     try:
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            yield servers.environment(root, servers.up_for_runs(root))
+            services = servers.up_for_runs(root, meanwhile=lambda begun: _import_the_flow(servers.environment(root, begun)))
+            yield servers.environment(root, services)
         finally:  # also when we are ended while they start
             if _is_last(users):
                 servers.down(root, unless_worker=True)

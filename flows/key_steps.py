@@ -22,7 +22,7 @@ RunOption = Annotated[
 
 @app.command()
 def show(
-    question: Annotated[str, typer.Argument(metavar="ID", help="The question's id, or its beginning.")],
+    question: Annotated[str, typer.Argument(metavar="ID", help="The question's id or its beginning, or the id it has in its source.")],
     run: RunOption = None,
     root: RootOption = None,
 ) -> None:
@@ -69,8 +69,9 @@ def import_(
 ) -> None:
     """Build the stage with a file's key steps. They are laid over a preset's curated questions, by id or by picture and wording.
 
-    The same as `r1vl run PRESET --until key_steps --set key_steps.laid_over=FILE`, which later runs need too. Every key step is held
-    against the question's reference path; questions that the file leaves out keep what they had or are extracted.
+    An id may be ours or the source's own. The same as `r1vl run PRESET --until key_steps --set key_steps.laid_over=FILE`, which later runs
+    need too. Every key step is held against the question's reference path; questions that the file leaves out keep what they had or are
+    extracted. What is left out of the file is counted by its reason, and kept among the rejected rows.
     """
     runtime = runtime_from(root=root)
     overrides = {**parse_settings(settings or []), "key_steps.laid_over": str(file.expanduser().absolute())}

@@ -11,6 +11,7 @@ from rich.table import Table
 from flows.querying import find_artifact
 from r1vl_core.data import database
 from r1vl_core.data.given import export_key_steps
+from r1vl_core.data.laid_over import examples, find_by_id, places
 from r1vl_core.data.sql import querying
 from r1vl_core.reasoning.key_steps import compile_key_steps, match
 from r1vl_core.reasoning.paths import ReasoningPath, parse
@@ -38,10 +39,11 @@ _TEACHER_STATS = {
 
 
 def print_question(root: Path, run: str | None, wanted: str) -> None:
-    """Print a question whose id begins with `wanted`. Raises ValueError where none does, or several do."""
+    """Print a question whose id begins with `wanted`, or is that in its source. Raises ValueError where none does, or several do."""
     artifact = find_artifact(root, "key_steps", run)
     question = _one(database.read_questions(artifact.path / key_steps.DATABASE), wanted, artifact)
-    print(f"question   {question.id}, source {question.source}")
+    own = "" if question.source_id is None else f", there {question.source_id}"
+    print(f"question   {question.id}, source {question.source}{own}")
     print(f"picture    {_picture(root, artifact, question)}")
     print(f"asked      {asked(question.text, question.choices)}")
     print(f"answer     {question.answer}")
@@ -86,11 +88,14 @@ def export_questions(root: Path, run: str | None, file: Path) -> int:
 
 
 def _one(questions: list[Question], wanted: str, artifact: Artifact) -> Question:
-    exact = [question for question in questions if question.id == wanted]
+    exact = find_by_id(questions, wanted)
+    if len(exact) > 1:
+        raise ValueError(f"{len(exact)} questions have the id {wanted!r} in their sources: {places(exact)}; give one of these")
     found = exact or [question for question in questions if question.id.startswith(wanted)]
     if not found:
         rejected = database.counts(artifact.path / key_steps.DATABASE).num_rejected
-        raise ValueError(f"no question whose id begins with {wanted!r} among {len(questions)} with key steps ({rejected} were set aside)")
+        among = f"among {len(questions)} with key steps ({rejected} were set aside); {examples(questions)}"
+        raise ValueError(f"no question whose id begins with {wanted!r}, or is that in its source, {among}")
     if len(found) > 1:
         raise ValueError(
             f"{len(found)} questions have ids that begin with {wanted!r}: {', '.join(q.id for q in found[:3])} …; give more of it"

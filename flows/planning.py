@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +32,21 @@ def print_plan(runtime: Runtime, preset: Preset, until: StageName | None) -> Non
     for row in rows:
         table.add_row(row.stage, row.action, row.why)
     console.print(table)
+    for row in rows:
+        if row.stage == "curate" and row.metrics.get("num_rejected"):
+            console.print(_rejected(row.metrics, Store(runtime.root)), soft_wrap=True, highlight=False, markup=False)
+
+
+def _rejected(metrics: Mapping[str, float], store: Store) -> str:
+    """How many records curation rejected, why, and where each of them is told."""
+    from tasks.curate import LIST_REJECTED
+
+    counts = {name.removeprefix("rejected_"): number for name, number in metrics.items() if name.startswith("rejected_")}
+    reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    told = f"{metrics['num_rejected']} of {metrics['num_records']} records are left out ({reasons})"
+    latest = store.latest("curate")
+    is_asked = latest is not None and latest.notes.get("metrics") == metrics  # else the command would show another curation's
+    return f"{told}; each with its reason: {LIST_REJECTED}" if is_asked else told
 
 
 def print_memory(runtime: Runtime, preset: Preset) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column of a stored table changes its name or meaning; checked when a database is opened."""
 
 
@@ -32,9 +32,10 @@ class RawRecord(NamedTuple):
     `raw` is the record's own text (JSON), kept so that a rejected record can be looked at as it was.
     `problem` names why the reader itself could not make sense of it (None when it could). `assistant` is empty for a record of answer
     and key steps alone; `answer` is the record's own, empty where only its path gives one; `choices` None: they stand in `user`.
+    `row` is the record's place in its source, from 1; `source_id` the id that it has there, None where it has none.
 
-    >>> RawRecord(source="world", row=0, raw="{}", user="<image>How many?", assistant="### ...", images=("a.png",)).row
-    0
+    >>> RawRecord(source="world", row=1, raw="{}", user="<image>How many?", assistant="### ...", images=("a.png",)).row
+    1
     """
 
     source: str
@@ -46,6 +47,7 @@ class RawRecord(NamedTuple):
     answer: str = ""
     key_steps: tuple[tuple[str, ...], ...] = ()
     choices: tuple[tuple[str, str], ...] | None = None
+    source_id: str | None = None
     problem: str | None = None
 
 
@@ -56,7 +58,8 @@ class Question:
     `text` is what is asked, without image placeholder and without instruction; `choices` are (letter, text) pairs in the
     order asked, empty for a free-form question; `answer` is the gold answer as it stands in the reference path;
     `key_steps` is a tuple of key steps, each a tuple of equivalent forms. `reference_path` is empty where only the answer is known:
-    StepGRPO may train on such a question, warm-up may not.
+    StepGRPO may train on such a question, warm-up may not. `id` is made of its content; `source_id` is what its source calls it, None
+    where that gives it no id.
 
     >>> Question(id="q1", source="world", image="1.png", image_sha256="", text="What is 6 / 3?", choices=(), answer="2",
     ...          reference_path="", key_steps=(("6/3 = 2", "6 divided by 3 equals 2"),)).key_steps[0][0]
@@ -72,11 +75,12 @@ class Question:
     answer: str
     reference_path: str
     key_steps: tuple[tuple[str, ...], ...] = ()
+    source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that did not become a question, with the named reason and the record as it was.
+    """A record that did not become a question, with its place in its source, from 1, the named reason, and the record as it was.
 
     >>> Rejected(source="world", row=3, reason="missing_image", detail="3.png: no such file", raw="{}").reason
     'missing_image'

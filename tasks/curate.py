@@ -20,12 +20,14 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import check_heldout, heldout_file, image_roots, sources
 
-REVISION = 6
+REVISION = 7
 DATABASE = "curated.duckdb"
+LIST_REJECTED = 'r1vl sql --artifact curate "SELECT source, row, reason, detail FROM rejected"'
+"""The command that shows what became of each record that was rejected."""
+
 _CURES = {
     "missing_image": "; its path starts at this source's `images`, {images}",
     "unparsable_path": "; a reasoning path has sections, see the README",
-    "no_answer": "; a reasoning path ends in its answer, see the README",
 }
 """What to do where a reject's detail does not say it."""
 
@@ -65,7 +67,7 @@ def build(job: Build) -> Mapping[str, Any]:
     aside = f" and {num_validation} set aside" if num_validation else ""
     job.log(f"{tally.num_read} records read: {counts.num_accepted} questions{aside}, {counts.num_rejected} rejected ({reasons})")
     if counts.num_rejected:
-        job.log('each rejected record with its reason: r1vl sql --artifact curate "SELECT source, row, reason, detail FROM rejected"')
+        job.log(f"each rejected record with its reason: {LIST_REJECTED}")
     return {
         "content": content,
         "metrics": {

@@ -8,46 +8,32 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from r1vl_core.config import Preset
 from r1vl_core.data import database
 from r1vl_core.data.extract import extract_each
-from r1vl_core.data.given import given_for, read_given, standing
+from r1vl_core.data.given import read_given
 from r1vl_core.data.sampling import draw
 from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
 from tasks import curate
+from tasks.brought_along import Extracted, bring
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import weights_of
 
-REVISION = 6
+REVISION = 7
 DATABASE = "key_steps.duckdb"
 SHARD = 4096
 """Questions handed to a worker at a time, about a second of its work."""
 
 TEACHER = "teacher.duckdb"
 """The teacher's calls, what fell of its answers, and where it failed; only there when one was asked."""
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """The key steps of a question, by whom; or the reason why it has none.
-
-    >>> Extracted((("6/3 = 2",),), "rules").by
-    'rules'
-    """
-
-    key_steps: tuple[tuple[str, ...], ...]
-    by: str
-    reason: str = ""
-    detail: str = ""
 
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
@@ -71,9 +57,10 @@ def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
     curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
     questions = draw(curated, job.preset.key_steps.max_questions, weights_of(job.preset), job.preset.seed)
-    extracted = _extract(job, questions)
+    brought = bring(job.preset.key_steps.laid_over, curated, questions, job.log)
+    extracted = _extract(job, questions, brought.by_place)
     accepted, rejected = [], []
-    for row, (question, found) in enumerate(zip(questions, extracted, strict=True)):
+    for row, (question, found) in enumerate(zip(questions, extracted, strict=True), 1):
         if found.key_steps:
             accepted.append(replace(question, key_steps=found.key_steps))
         else:
@@ -82,47 +69,26 @@ def build(job: Build) -> Mapping[str, Any]:
         reasons = ", ".join(f"{reason} {number}" for reason, number in Counter(one.reason for one in rejected).most_common())
         raise ValueError(f"no question has a key step ({reasons}); look at the reference paths of the curated database")
     path = job.out / DATABASE
-    database.write_key_steps(path, accepted, rejected)
+    database.write_key_steps(path, accepted, [*rejected, *brought.left_out])
     metrics = {
         "num_questions": len(accepted),
         "num_without_key_steps": len(rejected),
         "mean_key_steps": fmean(len(question.key_steps) for question in accepted),
         "mean_forms": fmean(len(forms) for question in accepted for forms in question.key_steps),
+        **({"num_given_left_out": len(brought.left_out)} if brought.left_out else {}),
         **_by_whom(extracted),
     }
     job.log(f"{len(accepted)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
     return {"content": {DATABASE: database.content_digest(path), **_beside(job)}, "metrics": metrics}
 
 
-def _extract(job: Build, questions: Sequence[Question]) -> list[Extracted]:
-    dials = job.preset.key_steps
-    extracted = _given(job, questions, dials.laid_over)
+def _extract(job: Build, questions: Sequence[Question], brought: Mapping[int, Extracted]) -> list[Extracted]:
+    """Key steps of every question: those brought along, by a question's place, and for the others by the extractor."""
+    extracted = dict(brought)
     places = [place for place in range(len(questions)) if place not in extracted]
-    if dials.extractor == "teacher":
-        extracted.update(zip(places, _taught(job, [questions[place] for place in places]), strict=True))
-    else:
-        extracted.update(zip(places, _by_rules(job, [questions[place] for place in places]), strict=True))
+    by_extractor = _taught if job.preset.key_steps.extractor == "teacher" else _by_rules
+    extracted.update(zip(places, by_extractor(job, [questions[place] for place in places]), strict=True))
     return [extracted[place] for place in range(len(questions))]
-
-
-def _given(job: Build, questions: Sequence[Question], file: Path | None) -> dict[int, Extracted]:
-    """What was brought along, by a question's place: by the file laid over all, else by the question's own source."""
-    laid_over = {} if file is None else read_given(file)
-    given: dict[int, Extracted] = {}
-    used = 0
-    for place, question in enumerate(questions):
-        brought = given_for(question, laid_over)
-        used += brought is not None
-        key_steps = question.key_steps if brought is None else brought
-        if key_steps:
-            kept, missed = standing(key_steps, question.reference_path)
-            detail = "" if kept else f"the reference path reaches none of its {missed} key steps"
-            given[place] = Extracted(kept, "given", "" if kept else "path_misses_key_steps", detail)
-    if file is not None:
-        if not used:
-            raise ValueError(f"{file}: none of its {len(laid_over)} records belongs to a curated question; check their ids")
-        job.log(f"{used} questions have key steps from {file.name}; {len(laid_over) - used} of its records belong to no question")
-    return given
 
 
 def _by_rules(job: Build, questions: Sequence[Question]) -> list[Extracted]:

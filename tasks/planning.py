@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -16,7 +16,7 @@ from tasks.store import Artifact, Store
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What would be done about one stage, and why.
+    """What would be done about one stage, and why; of a cached one the numbers that sum it up.
 
     >>> PlanRow("stepgrpo", "built", "settings.alpha: 0.1 -> 0.2").action
     'built'
@@ -25,6 +25,7 @@ class PlanRow:
     stage: str
     action: Literal["cached", "built", "built unless its inputs come out the same", "waited for"]
     why: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class WrongInputs(ValueError):
@@ -68,9 +69,9 @@ def plan(until: str, stages: Mapping[str, Stage], preset: Preset, store: Store, 
         uncertain = [name for name in names if name in rebuilt]
         recipe = stage.recipe(preset, Inputs({name: digests[name] for name in names}, cache, planning=True))
         found = store.get(recipe)
-        row = _row(stage.name, recipe, found, uncertain, store, stage.name in force)
+        row = _row(stage.name, recipe, found, uncertain, _Past(store, preset.name), stage.name in force)
         rows.append(row)
-        digests[stage.name] = _expected_digest(recipe, store)
+        digests[stage.name] = _Past(store, preset.name).expected_digest(recipe)
         if row.action != "cached":
             rebuilt.add(stage.name)
     return rows
@@ -93,12 +94,24 @@ def ready(name: str, stages: Mapping[str, Stage], preset: Preset, store: Store) 
     raise AssertionError(f"in_order left out {name}")
 
 
-def _expected_digest(recipe: Recipe, store: Store) -> str:
-    known = store.former_digest(recipe)
-    if known is not None:
-        return known
-    nearest = store.nearest(recipe)
-    return "" if nearest is None else nearest.digest
+@dataclass(frozen=True)
+class _Past:
+    """What a preset built before. What another one built says nothing of what has changed in this one."""
+
+    store: Store
+    preset: str
+
+    def nearest(self, recipe: Recipe) -> Artifact | None:
+        """The preset's own artifact whose recipe is most like this."""
+        return self.store.nearest(recipe, lambda artifact: artifact.notes.get("preset", self.preset) == self.preset)
+
+    def expected_digest(self, recipe: Recipe) -> str:
+        """What the recipe may come to: what it came to before, or what was most like it; "" where nothing was."""
+        known = self.store.former_digest(recipe)
+        if known is not None:
+            return known
+        nearest = self.nearest(recipe)
+        return "" if nearest is None else nearest.digest
 
 
 def _local(created: str) -> str:
@@ -106,24 +119,25 @@ def _local(created: str) -> str:
     return f"{datetime.fromisoformat(created).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _row(stage: str, recipe: Recipe, found: Artifact | None, uncertain: list[str], store: Store, forced: bool) -> PlanRow:
-    builder = store.builder_of(recipe)
+def _row(stage: str, recipe: Recipe, found: Artifact | None, uncertain: list[str], past: _Past, forced: bool) -> PlanRow:
+    builder = past.store.builder_of(recipe)
     if builder is not None:
         return PlanRow(stage, "waited for", f"{builder} is building it")
     if forced:
         return PlanRow(stage, "built", "asked for by force")
     if found is not None and not uncertain:
-        return PlanRow(stage, "cached", f"made {_local(str(found.made['created']))} in {found.made['seconds']:.0f} s")
+        made = f"made {_local(str(found.made['created']))} in {found.made['seconds']:.0f} s"
+        return PlanRow(stage, "cached", made, found.notes.get("metrics", {}))
     if found is not None:
         return PlanRow(stage, "built unless its inputs come out the same", f"{', '.join(uncertain)} would be built")
-    return PlanRow(stage, "built", _why(stage, recipe, uncertain, store))
+    return PlanRow(stage, "built", _why(recipe, uncertain, past))
 
 
-def _why(stage: str, recipe: Recipe, uncertain: list[str], store: Store) -> str:
-    damaged = store.defect(recipe)
+def _why(recipe: Recipe, uncertain: list[str], past: _Past) -> str:
+    damaged = past.store.defect(recipe)
     if damaged is not None:
         return damaged
-    nearest = store.nearest(recipe)
+    nearest = past.nearest(recipe)
     if nearest is None:
         return "never built"
     differences = nearest.recipe.differences(recipe)

@@ -196,7 +196,7 @@ def run_stage(
                 curve = Curve(run)
             on_event(StageEvent(stage.name, "building"))
             job = _job(stage, preset, runtime, store, upstream, recipe, out, curve, on_event, engine)
-            return {**(stage.build(job) or {}), "mlflow_run": None if run is None else run.reference}
+            return {**(stage.build(job) or {}), "preset": preset.name, "mlflow_run": None if run is None else run.reference}
 
         artifact = store.put(
             recipe, build, force=force, on_wait=lambda holder: on_event(StageEvent(stage.name, "waiting", f"{holder} is building it"))

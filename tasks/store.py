@@ -152,9 +152,10 @@ class Store:
         """The whole artifact of `stage` that was made last."""
         return next(self.artifacts(stage), None)
 
-    def nearest(self, recipe: Recipe) -> Artifact | None:
+    def nearest(self, recipe: Recipe, among: Callable[[Artifact], bool] = lambda artifact: True) -> Artifact | None:
         """The whole artifact of the same stage whose recipe differs in the fewest fields; the newest of several."""
-        return min(self.artifacts(recipe.stage), key=lambda artifact: len(artifact.recipe.differences(recipe)), default=None)
+        found = filter(among, self.artifacts(recipe.stage))
+        return min(found, key=lambda artifact: len(artifact.recipe.differences(recipe)), default=None)
 
     def artifacts(self, stage: str | None = None) -> Iterator[Artifact]:
         """Every whole artifact, or those of one stage, the newest first."""

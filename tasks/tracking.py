@@ -34,6 +34,15 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Has MLflow's pages show the experiment as training runs; else they begin with chats and traces, of which there are none."""
 
 
+def import_client() -> Any:
+    """MLflow's client, a class. Its import takes 2 s and much memory: only where runs are recorded."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient
+
+
 class Tracker:
     """One experiment on one MLflow server (or in one database, sqlite:///…). `uri` None records into the spool only."""
 
@@ -170,12 +179,8 @@ class _Client:
         if self.uri is None:
             raise Unreachable("no MLflow server is up")
         if self._mlflow is None:
-            for name, value in _ENVIRONMENT.items():
-                os.environ.setdefault(name, value)
-            from mlflow import MlflowClient  # 2 s and much memory: only where runs are recorded
-
             logging.getLogger("alembic").setLevel(logging.WARNING)
-            self._mlflow = MlflowClient(self.uri)
+            self._mlflow = import_client()(self.uri)
         return self._mlflow
 
     def _artifacts(self) -> str | None:

@@ -13,7 +13,7 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.store import Artifact
 
-REVISION = 1
+REVISION = 2
 
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:

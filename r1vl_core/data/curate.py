@@ -249,4 +249,5 @@ def _question(one: Candidate, image: CheckedImage) -> Question:
         answer=one.answer,
         reference_path=one.reference_path,
         key_steps=one.key_steps,
+        source_id=one.source_id,
     )

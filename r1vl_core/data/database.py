@@ -36,7 +36,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
         "position": _NUMBER,
         **dict.fromkeys(("id", "source", "image", "image_sha256", "text"), _TEXT),
         "choices": _CHOICES,
-        "answer": _TEXT,
+        **dict.fromkeys(("answer", "source_id"), _TEXT),
     },
     "reasoning_paths": {"position": _NUMBER, "question_id": _TEXT, "text": _TEXT},
     "key_steps": {"position": _NUMBER, "question_id": _TEXT, "number": _NUMBER, "forms": pyarrow.list_(_TEXT)},
@@ -167,7 +167,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[Question | R
 
 
 def _insert_questions(connection: duckdb.DuckDBPyConnection, start: int, batch: Sequence[Question]) -> None:
-    rows = [(start + i, q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer) for i, q in enumerate(batch)]
+    rows = [(start + i, q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, q.source_id) for i, q in enumerate(batch)]
     _insert(connection, "questions", rows)
     _insert(connection, "reasoning_paths", [(start + i, q.id, q.reference_path) for i, q in enumerate(batch) if q.reference_path])
     steps = [(start + i, q.id, number, list(forms)) for i, q in enumerate(batch) for number, forms in enumerate(q.key_steps)]
@@ -191,7 +191,7 @@ def _with_key_steps(questions: Iterable[Question]) -> Iterator[Question]:
 
 
 def _question(row: tuple[Any, ...]) -> Question:
-    *names, choices, answer, reference_path, key_steps = row
+    *names, choices, answer, source_id, reference_path, key_steps = row
     question_id, source, image, image_sha256, text = names
     return Question(
         id=question_id,
@@ -203,6 +203,7 @@ def _question(row: tuple[Any, ...]) -> Question:
         answer=answer,
         reference_path=reference_path,
         key_steps=tuple(tuple(forms) for forms in key_steps or ()),
+        source_id=source_id,
     )
 
 

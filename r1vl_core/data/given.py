@@ -1,15 +1,15 @@
 """Key steps that somebody brings: in the format of R1-VL-10K, written and read back, and held against the reference paths.
 
-One JSON object a line: `image_path`, `problem`, `solution`, `key_steps` as published, and `id`, which the published file lacks. Such a file
-is laid over curated questions: a record belongs to the question with its id or, without one, to the one with its picture and wording.
+One JSON object a line: `image_path`, `problem`, `solution`, `key_steps` as published, and `id`, which the published file lacks, with
+`source_id` where the question's source has ids of its own. Such a file is laid over curated questions, see `laid_over`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from r1vl_core.data.scoring import read_id, read_key_steps
 from r1vl_core.data.strict_json import json_lines
@@ -20,7 +20,31 @@ from r1vl_core.records import Question, asked
 
 KeySteps = tuple[tuple[str, ...], ...]
 Place = str | tuple[str, str]
-"""What says which question is meant: its id, or its picture's path and its wording."""
+"""What says which question is meant: its id, ours or its source's, or its picture's path and its wording."""
+
+
+class GivenRecord(NamedTuple):
+    """A record of such a file: its line, from 1, what says which question is meant, and its key steps.
+
+    >>> GivenRecord(1, "q1", (("6/3 = 2",),)).line
+    1
+    """
+
+    line: int
+    whose: Place
+    key_steps: KeySteps
+
+
+class Stood(NamedTuple):
+    """Key steps held against a reference path: those that stand, and the number, from 1, of each that does not, or not with all of its
+    forms, and why.
+
+    >>> Stood((("6/3 = 2",),), ((2, "key_step_not_in_path"),)).left_out[0][0]
+    2
+    """
+
+    kept: KeySteps
+    left_out: tuple[tuple[int, str], ...]
 
 
 def to_line(question: Question) -> str:
@@ -32,6 +56,7 @@ def to_line(question: Question) -> str:
     """
     record = {
         "id": question.id,
+        **({} if question.source_id is None else {"source_id": question.source_id}),
         "image_path": question.image,
         "problem": asked(question.text, question.choices),
         "solution": question.reference_path or question.answer,
@@ -54,13 +79,13 @@ def export_key_steps(path: Path, questions: Iterable[Question]) -> int:
     return num_written
 
 
-def read_given(path: Path) -> dict[Place, KeySteps]:
-    """The key steps of a file by what says which question they belong to. Raises ValueError naming the line and the cure."""
+def read_given(path: Path) -> list[GivenRecord]:
+    """The records of a file. Raises ValueError naming the line and the cure."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; give the JSON lines with the key steps")
-    found: dict[Place, KeySteps] = {}
+    found: dict[Place, GivenRecord] = {}
     with path.open("rb") as file:
-        for place, record in json_lines(file, str(path)):
+        for line, place, record in json_lines(file, str(path)):
             try:
                 whose = _whose(record)
                 key_steps = read_key_steps(record.get("key_steps"))
@@ -70,32 +95,29 @@ def read_given(path: Path) -> dict[Place, KeySteps]:
                 raise ValueError(
                     f"{place}: {whose if isinstance(whose, str) else whose[0]} has key steps already; give each question one record"
                 )
-            found[whose] = key_steps
+            found[whose] = GivenRecord(line, whose, key_steps)
     if not found:
         raise ValueError(f"{path}: holds no record; write one JSON object a line with id and key_steps")
-    return found
+    return list(found.values())
 
 
-def given_for(question: Question, given: Mapping[Place, KeySteps]) -> KeySteps | None:
-    """The key steps that a file gives this question; None when it gives none."""
-    by_id = given.get(question.id)
-    return given.get((question.image, normalise(question.text))) if by_id is None else by_id
-
-
-def standing(key_steps: Sequence[Sequence[str]], reference_path: str) -> tuple[KeySteps, int]:
-    """The key steps that the reference path reaches, with the forms that say something, and how many it does not reach.
+def standing(key_steps: Sequence[Sequence[str]], reference_path: str) -> Stood:
+    """The key steps that the reference path reaches, with the forms that say something.
 
     Against an answer alone, which has no steps, nothing can be held: then all of them stand that say something.
     """
     path = parse(reference_path)
-    said = [tuple(form for form in forms if compile_form(form) is not None) for forms in key_steps]
-    compiled = [tuple(one for form in forms if (one := compile_form(form)) is not None) for forms in said]
-    kept = [
-        forms
-        for forms, one in zip(said, compiled, strict=True)
-        if forms and (not path.steps or match(path, CompiledKeySteps((one,)))[0] is not None)
-    ]
-    return tuple(kept), len(said) - len(kept)
+    kept, left_out = [], []
+    for number, forms in enumerate(key_steps, 1):
+        said = [(form, one) for form in forms if (one := compile_form(form)) is not None]
+        if not said:
+            left_out.append((number, "key_step_says_nothing"))
+        elif path.steps and match(path, CompiledKeySteps((tuple(one for _, one in said),)))[0] is None:
+            left_out.append((number, "key_step_not_in_path"))
+        else:
+            kept.append(tuple(form for form, _ in said))
+            left_out += [(number, "form_says_nothing")] if len(said) < len(forms) else []
+    return Stood(tuple(kept), tuple(left_out))
 
 
 def _whose(record: Any) -> Place:

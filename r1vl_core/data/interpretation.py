@@ -22,7 +22,7 @@ _SPELLINGS = ("messages", "conversations", "problem", "question")
 
 class Content(NamedTuple):
     """What a record says. `answer` is the record's own, "" where only its path gives one; an empty `assistant` means that there is no
-    path; `choices` None means that they are to be looked for in the user's text.
+    path; `choices` None means that they are to be looked for in the user's text; `source_id` is the record's own id, if it has one.
 
     >>> Content("How many?", "### …", ("a.png",)).answer
     ''
@@ -34,6 +34,7 @@ class Content(NamedTuple):
     answer: str = ""
     key_steps: tuple[tuple[str, ...], ...] = ()
     choices: tuple[tuple[str, str], ...] | None = None
+    source_id: str | None = None
 
 
 def interpret(value: Any) -> Content:
@@ -44,8 +45,9 @@ def interpret(value: Any) -> Content:
     """
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, found {kind(value)}")
-    content = _content(value)
-    named = (("the user's text", content.user), ("the assistant's text", content.assistant), ("the answer", content.answer))
+    content = _content(value)._replace(source_id=own_id(value))
+    texts = (content.user, content.assistant, content.answer, content.source_id or "")
+    named = zip(("the user's text", "the assistant's text", "the answer", "the id"), texts, strict=True)
     for name, text in (*named, *(("an image path", path) for path in content.images)):
         if not is_unicode(text):
             raise ValueError(f"{name} holds half of a surrogate pair or bytes that are not UTF-8; save the file as UTF-8")
@@ -65,6 +67,15 @@ def _content(value: dict[str, Any]) -> Content:
         return _ours(value)
     user, assistant, shown = _turns(value[spelling], spelling)
     return Content(user, assistant, _images(value) or shown, _answer(value))
+
+
+def own_id(record: dict[str, Any]) -> str | None:
+    """What a record calls itself, a text or a whole number; None where it does not. In databases of ours `id` is made of the content,
+    and `source_id` is what the first source said."""
+    value = record.get("source_id") if "source_id" in record else record.get("id")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value) or None
 
 
 def is_unicode(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from r1vl_core.data.interpretation import MIN_BASE64, Content
+from r1vl_core.data.interpretation import MIN_BASE64, Content, own_id
 
 _MAX_MORE = 1000
 """Characters beside the texts. Where there are more, a field that is not looked at may be nested hundreds of times deep, which the standard
@@ -32,13 +32,15 @@ def read_plain(text: str) -> Content | None:
     if type(value) is not dict:
         return None
     messages, image, answer = value.get("messages"), value.get("images"), value.get("answer", "")
+    if type(value.get("id")) is float or type(value.get("source_id")) is float:
+        return None  # perhaps a whole number of more than 64 bits
     if type(messages) is not list or len(messages) != 2 or type(image) is not str or type(answer) is not str:
         return None
     user, assistant = _said(messages[0], "user"), _said(messages[1], "assistant")
     if user is None or assistant is None or not image or ":" in image or len(image) >= MIN_BASE64:
         return None
     more = len(text) - len(user) - len(assistant) - len(image)
-    return Content(user, assistant, (image,), answer.strip()) if more <= _MAX_MORE else None
+    return Content(user, assistant, (image,), answer.strip(), source_id=own_id(value)) if more <= _MAX_MORE else None
 
 
 def _said(message: Any, role: str) -> str | None:

@@ -44,13 +44,13 @@ _NO_DOWNLOAD = "a URL is no path, and nothing is downloaded; copy the files here
 
 
 def read_records(source: Source) -> Iterator[RawRecord]:
-    """The records of one source in the file's order; `row` counts from 0 and every malformed record has a row of its own.
+    """The records of one source in the file's order; `row` counts from 1 and every malformed record has a row of its own.
 
     Raises ValueError (at the call, not at the first record) when the file or the image folder is missing or cannot be read, and
     when the file is in none of the formats.
     """
     check_source(source)
-    return (record_of(source.name, row, element) for row, element in enumerate(read_elements(source)))
+    return (record_of(source.name, row, element) for row, element in enumerate(read_elements(source), 1))
 
 
 def check_source(source: Source) -> None:

@@ -21,7 +21,8 @@ CREATE TABLE questions (
     image_sha256 VARCHAR NOT NULL,  -- of the file
     text         VARCHAR NOT NULL,
     choices      STRUCT(letter VARCHAR, "text" VARCHAR)[] NOT NULL,
-    answer       VARCHAR NOT NULL
+    answer       VARCHAR NOT NULL,
+    source_id    VARCHAR            -- what the source calls it, null where that gives it no id
 );
 
 CREATE TABLE reasoning_paths (        -- none for a question of which only the answer and the key steps are known
@@ -41,7 +42,8 @@ CREATE TABLE key_steps (
 CREATE TABLE rejected (
     position INTEGER NOT NULL CHECK (position >= 0),
     source   VARCHAR NOT NULL,
-    "row"    BIGINT NOT NULL CHECK ("row" >= 0), -- of the record in its source, from 0
+    "row"    BIGINT NOT NULL CHECK ("row" >= 1), -- of the record in its source, from 1; of key steps: of the question among those drawn,
+                                                 -- or the line of a file laid over them
     reason   VARCHAR NOT NULL CHECK (reason <> ''),
     detail   VARCHAR NOT NULL,
     raw      VARCHAR NOT NULL       -- the record as it was

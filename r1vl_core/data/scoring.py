@@ -214,7 +214,7 @@ def _from_database(path: Path) -> list[PlacedQuestion]:
 
 
 def _responses(file: IO[bytes], name: str) -> Iterator[Response]:
-    for place, record in json_lines(file, name):
+    for _, place, record in json_lines(file, name):
         try:
             if not isinstance(record, dict):
                 raise ValueError(f'{_kind(record)} instead of an object; write {{"id": …, "response": …}}')
@@ -233,7 +233,7 @@ def _records(file: BufferedReader, name: str) -> Iterator[tuple[int, str, Any]]:
         for number, record in enumerate(value if isinstance(value, list) else [value], 1):
             yield number, f"{name}, record {number}", record
         return
-    for number, (place, record) in enumerate(json_lines(file, name), 1):
+    for number, (_, place, record) in enumerate(json_lines(file, name), 1):
         yield number, place, record
 
 

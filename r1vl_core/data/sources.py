@@ -67,7 +67,7 @@ def _judge_slices(parts: Sequence[Slice], checks: TextChecks, map_shards: MapSha
         num_done = at + 1
         if judged is None:
             mended = Mended(parts[at:])
-            judged = judge_records((record_of(parts[at].source, row, element) for row, element in enumerate(mended)), checks)
+            judged = judge_records((record_of(parts[at].source, row, element) for row, element in enumerate(mended, 1)), checks)
             num_done = at + mended.num_taken
         yield [_moved(one, num_rows) for one in judged]
         num_rows += len(judged)

@@ -18,6 +18,8 @@ import polars
 import pyarrow
 import pyarrow.dataset
 
+from r1vl_core.data.interruption import interruptible
+
 _CONFIG = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -69,16 +71,18 @@ def list_tables(place: Path) -> list[TableInfo]:
 def querying(place: Path, sql: str) -> Iterator[Rows]:
     """The answer to one SELECT over an artifact's folder or one of its files, good while the block runs.
 
-    Raises ValueError for anything but a SELECT, for what DuckDB says against the query (also while rows are read), and for an
-    unreadable file.
+    Ctrl-C ends it however long it takes. Raises ValueError for anything but a SELECT, for what DuckDB says against the query (also while
+    rows are read), and for an unreadable file.
     """
-    with _connected(place) as (connection, names):
+    with _connected(place) as (connection, names), interruptible(connection):
         try:
             statements = connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise ValueError("a query is one SELECT (or FROM, WITH, DESCRIBE, SUMMARIZE); nothing here can be written")
             answer = connection.execute(statements[0])
             yield Rows(tuple(column[0] for column in answer.description or ()), _rows(answer))
+        except duckdb.InterruptException:
+            raise  # told as Ctrl-C
         except duckdb.Error as error:
             hint = f" (tables: {', '.join(sorted(names)) or 'none'})" if isinstance(error, duckdb.CatalogException) else ""
             raise ValueError(f"query: {' '.join(str(error).split())}{hint}") from None

@@ -22,7 +22,7 @@ INSERT INTO rejected BY NAME SELECT * FROM batch;
 SELECT schema_version FROM meta;
 
 -- name: read_questions
-SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, coalesce(p.text, '') AS reference_path, k.key_steps
+SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, q.source_id, coalesce(p.text, '') AS reference_path, k.key_steps
 FROM questions q
 LEFT JOIN reasoning_paths p ON p.question_id = q.id
 LEFT JOIN (
@@ -34,7 +34,7 @@ ORDER BY q.position;
 
 -- name: read_some_questions
 WITH wanted AS (SELECT * FROM questions ORDER BY position LIMIT $num OFFSET $start)
-SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, coalesce(p.text, '') AS reference_path, k.key_steps
+SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, q.source_id, coalesce(p.text, '') AS reference_path, k.key_steps
 FROM wanted q
 LEFT JOIN reasoning_paths p ON p.question_id = q.id
 LEFT JOIN (

@@ -10,8 +10,8 @@ MAX_LINE = 1 << 24
 """Bytes; a longer line is refused, so that a file without line ends cannot fill the memory."""
 
 
-def json_lines(file: IO[bytes], name: str) -> Iterator[tuple[str, Any]]:
-    """(place, value) of every line that is not blank; `name` is the file's, and the place names the line too. Raises ValueError."""
+def json_lines(file: IO[bytes], name: str) -> Iterator[tuple[int, str, Any]]:
+    """(its number, from 1, place, value) of every line that is not blank; the place is of file `name` and line. Raises ValueError."""
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1
@@ -21,7 +21,7 @@ def json_lines(file: IO[bytes], name: str) -> Iterator[tuple[str, Any]]:
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if line.strip():
-            yield place, decode(line, place)
+            yield number, place, decode(line, place)
 
 
 def decode(text: bytes, place: str) -> Any:

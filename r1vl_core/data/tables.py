@@ -102,6 +102,7 @@ def _column(column: pyarrow.Array) -> list[Any]:
 def _fields(question: Question) -> dict[str, Any]:
     return {
         "id": question.id,
+        "source_id": question.source_id,
         "image": question.image,
         "question": question.text,
         "choices": [list(choice) for choice in question.choices],

@@ -17,6 +17,13 @@ from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
 _NO_ANSWER = frozenset({paths.Defect.MISSING_ANSWER, paths.Defect.EMPTY_ANSWER})
+_HEADERS = {
+    "description": "### Image Description:",
+    "rationale": "### Rationales:",
+    "steps": "### Step 1:",
+    "step": "### Step",
+    "answer": "### The final answer is:",
+}
 _NO_SECTIONS = "the path has none of its sections (### Image Description:, ### Rationales:, ### Step 1:, …, ### The final answer is:)"
 _NO_PATH = (
     "no reasoning path (the assistant's message, 'solution' beside 'problem', 'reference_path' beside 'question'), nor an answer with "
@@ -56,6 +63,7 @@ class Candidate(NamedTuple):
     answer: str
     reference_path: str
     key_steps: tuple[tuple[str, ...], ...]
+    source_id: str | None
     normalised: str
     identity: str
     sketch: bytes
@@ -66,11 +74,11 @@ Judged = Candidate | Rejected
 
 
 def judge_slice(part: Slice, checks: TextChecks) -> list[Judged] | None:
-    """The records of a slice, in a worker; their rows count from 0. None where the slice alone does not say what its records are."""
+    """The records of a slice, in a worker; their rows count from 1. None where the slice alone does not say what its records are."""
     elements = read_slice(part)
     if elements is None:
         return None
-    return judge_records((record_of(part.source, row, element) for row, element in enumerate(elements)), checks)
+    return judge_records((record_of(part.source, row, element) for row, element in enumerate(elements, 1)), checks)
 
 
 def judge_records(records: Iterable[RawRecord], checks: TextChecks) -> list[Judged]:
@@ -132,11 +140,21 @@ def _parsed(record: RawRecord) -> PlainPath | Rejected:
         return reject(record, "unparsable_path", f"{_NO_SECTIONS} and begins {record.assistant[:60]!a}")
     if path.defects:
         reason = "no_answer" if _NO_ANSWER.issuperset(path.defects) else "unparsable_path"
-        return reject(record, reason, ", ".join(path.defects))
+        return reject(record, reason, ", ".join(map(_in_words, path.defects)))
     assert path.description is not None, "a path without defects has all sections"
     assert path.rationale is not None, "a path without defects has all sections"
     assert path.answer is not None, "a path without defects has all sections"
     return PlainPath(path.description.text, path.rationale.text, path.answer.text)
+
+
+def _in_words(defect: paths.Defect) -> str:
+    """A defect by its name, and the header that is looked for, where one is, or its text, is not there."""
+    what, _, section = defect.partition("_")
+    if what == "missing":
+        return f"{defect} (no line begins with {_HEADERS[section]!r})"
+    if what == "empty":
+        return f"{defect} (nothing stands behind {_HEADERS[section]!r} nor below it)"
+    return defect
 
 
 def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejected | None:
@@ -176,6 +194,7 @@ def _candidate(record: RawRecord, wording: Wording, answer: str, checks: TextChe
         answer=answer,
         reference_path=path,
         key_steps=record.key_steps,
+        source_id=record.source_id,
         normalised=normalised,
         identity=identity_of(normalised, wording.choices),
         sketch=b"",

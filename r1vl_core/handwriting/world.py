@@ -5,7 +5,7 @@ The files are what real data looks like, and nothing reads them but the readers 
     mulberry_sft.json   one JSON array of records, as Mulberry-SFT has them
     images/             the pictures the records name
     heldout.tsv         held-out questions, as VLMEvalKit has them (base64 pictures), with a column of reference paths on top
-    planted.json        which records carry a planted defect, and the reason curation should give
+    planted.json        which records, counted from 1, carry a planted defect, and the reason curation should give
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _write_world(out: Path, num_questions: int, num_heldout: int, seed: int) -> 
     # A duplicate must come after what it repeats, wherever the shuffle puts it: order by a random key within that rule.
     records = _shuffled(records, rng)
     _write_json(out / "mulberry_sft.json", [record for record, _ in records])
-    planted = {str(row): reason for row, (_, reason) in enumerate(records) if reason}
+    planted = {str(row): reason for row, (_, reason) in enumerate(records, 1) if reason}
     _write_json(out / "planted.json", planted)
     _write_heldout(out / "heldout.tsv", heldout)
 

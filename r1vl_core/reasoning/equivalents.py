@@ -8,7 +8,7 @@ operations itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from itertools import permutations
@@ -26,7 +26,8 @@ _MAX_COMMUTED = 3  # operands; their 3! orders are all written out
 _MAX_DEPTH = 20
 _SIGNS = frozenset("+-*/^=")
 _DIGIT = re.compile("[0-9]")
-_PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
+_MAX_DIGITS = 30
+_DECIMAL = re.compile(rf"[0-9]{{1,{_MAX_DIGITS}}}\.[0-9]{{1,{_MAX_DIGITS}}}")
 _MAX_DENOMINATOR = 1000
 _MAX_PLACES = 4
 
@@ -55,7 +56,10 @@ def spellings(equation: str, pieces: list[str]) -> tuple[str, ...]:
 
 def _is_plain(pieces: list[str]) -> bool:
     """Operands with a sign between each two of them, and few."""
-    return len(pieces) in (5, 7, 9) and _SIGNS.issuperset(pieces[1::2]) and all(map(_is_operand, pieces[0::2]))
+    if len(pieces) not in (5, 7, 9) or not _SIGNS.issuperset(pieces[1::2]):
+        return False
+    operands = pieces[0::2]
+    return "".join(operands).isdecimal() or all(map(_is_operand, operands))
 
 
 def _spelled(pieces: list[str]) -> list[str]:
@@ -90,15 +94,17 @@ def value_forms(value: str) -> tuple[str, ...]:
         return (value,)
     pieces = value.split()
     at = next((index for index, piece in enumerate(pieces) if index and piece.isalpha()), len(pieces))
-    number, unit = evaluate(pieces[:at]), " ".join(pieces[at:])
+    number, unit = _value(pieces[:at]), " ".join(pieces[at:])
     if number is None:
         return (value,)
     numbers = [" ".join(pieces[:at]), *_number_spellings(pieces[:at], number)]
+    if not unit:
+        return tuple(dict.fromkeys((value, *numbers)))
     units = [unit, *(() if number == 1 else spelled_out(unit))]
     return tuple(dict.fromkeys((value, *(f"{one} {other}".strip() for one in numbers for other in units))))
 
 
-def _number_spellings(pieces: list[str], number: Fraction) -> Iterator[str]:
+def _number_spellings(pieces: list[str], number: Fraction | int) -> Iterator[str]:
     """The fraction of a decimal, or the decimal of a fraction where it ends soon."""
     if len(pieces) == 1 and "." in pieces[0] and number.denominator <= _MAX_DENOMINATOR:
         yield f"{number.numerator}/{number.denominator}"
@@ -148,22 +154,22 @@ def is_true(equation: str) -> bool | None:
     return holds(normalise(equation).joined.split())
 
 
-def holds(pieces: Iterable[str]) -> bool | None:
+def holds(pieces: list[str]) -> bool | None:
     """`is_true` for an equation's pieces in normal form."""
-    sides: list[list[str]] = [[]]
-    for piece in pieces:
-        if piece == "=":
-            sides.append([])
-        else:
-            sides[-1].append(piece)
     values: list[Fraction | int] = []
-    for side in sides:
-        value = _value(side)
+    at = 0
+    for _ in range(pieces.count("=")):
+        end = pieces.index("=", at)
+        value = _value(pieces[at:end])
         if value is None:
             return None
         values.append(value)
+        at = end + 1
+    last = _value(pieces[at:])
+    if last is None or not values:
+        return None
     limit = max(values[0], -values[0])
-    return None if len(values) < 2 else all(-limit <= 100 * (value - values[0]) <= limit for value in values[1:])
+    return all(-limit <= 100 * (value - values[0]) <= limit for value in (*values[1:], last))
 
 
 def evaluate(pieces: list[str]) -> Fraction | None:
@@ -181,6 +187,10 @@ def _value(pieces: list[str]) -> Fraction | int | None:
         one, two = _number(pieces[0]), _number(pieces[2])
         if one is not None and two is not None:
             return _RECKON[pieces[1]](one, two)
+    if len(pieces) == 3 and pieces[1] == "/" and pieces[0].isdecimal() and pieces[2].isdecimal():
+        one, two = _number(pieces[0]), _number(pieces[2])
+        if isinstance(one, int) and isinstance(two, int):
+            return Fraction(one, two) if two else None
     value, at = _sum(pieces, 0, 0)
     return value if at == len(pieces) else None
 
@@ -225,6 +235,6 @@ def _operand(pieces: list[str], at: int, depth: int) -> tuple[Fraction | int | N
 
 
 def _number(piece: str) -> Fraction | int | None:
-    if not _PLAIN_NUMBER.fullmatch(piece):
-        return None
-    return Fraction(piece) if "." in piece else int(piece)
+    if piece.isdecimal() and piece.isascii() and len(piece) <= _MAX_DIGITS:
+        return int(piece)
+    return Fraction(piece) if "." in piece and _DECIMAL.fullmatch(piece) else None

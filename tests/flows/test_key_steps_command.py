@@ -10,10 +10,13 @@ import pytest
 
 from flows.choosing import choose
 from r1vl_core.config import Runtime
+from r1vl_core.data.database import write_key_steps
+from tasks.recipe import Recipe
 from tasks.registry import STAGES
 from tasks.stages import bring_up_to_date
 from tasks.store import Store
 from tests.chat_server import fails, rule_teacher, serving
+from tests.core.data.samples import question
 from tests.flows.command import r1vl
 
 PRESET = """
@@ -96,7 +99,8 @@ def test_an_estimate_asks_a_sample_whose_answers_the_run_itself_finds(root: Path
 def test_what_is_wrong_is_told_in_a_line(root: Path, tmp_path: Path) -> None:
     none = key_steps("show", "zzz", root=root)
     assert (none.returncode, none.stderr.count("\n")) == (2, 1)
-    assert "no question whose id begins with 'zzz' among 24" in none.stderr
+    assert "no question whose id begins with 'zzz', or is that in its source, among 24 with key steps" in none.stderr
+    assert "an id looks like '" in none.stderr
     several = key_steps("show", "", root=root)
     assert (several.returncode, several.stderr[:24]) == (2, "r1vl: 24 questions have ")
     missing = key_steps("import", str(tmp_path / "none.jsonl"), root=root)
@@ -116,3 +120,17 @@ def test_a_teacher_that_is_out_ends_with_status_1_and_one_that_refuses_the_key_w
     with serving(lambda request, number: fails(401, "bad key sk-secret")) as chat:
         locked = key_steps("estimate", write_preset(root, chat.url), "--set", "key_steps.teacher.model=out", root=root)
     assert (locked.returncode, "R1VL_TEACHER_API_KEY" in locked.stderr, "sk-secret" in locked.stderr) == (2, True, False)
+
+
+def test_a_question_is_found_by_the_id_of_its_source(tmp_path: Path) -> None:
+    questions = [question(number, source_id=own) for number, own in enumerate(["geo-17", "twice", "twice", None])]
+    recipe = Recipe("key_steps", 1, {}, {"curate": "3f2a"})
+    Store(tmp_path).put(recipe, lambda folder: write_key_steps(folder / "key_steps.duckdb", questions))
+    shown = key_steps("show", "geo-17", root=tmp_path)
+    assert shown.stdout.splitlines()[0] == f"question   {questions[0].id}, source mine, there geo-17"
+    assert key_steps("show", questions[3].id, root=tmp_path).stdout.splitlines()[0] == f"question   {questions[3].id}, source mine"
+    several = key_steps("show", "twice", root=tmp_path)
+    assert (several.returncode, several.stderr.count("\n")) == (2, 1)
+    assert f"2 questions have the id 'twice' in their sources: {questions[1].id} (source mine), {questions[2].id}" in several.stderr
+    none = key_steps("show", "geo-18", root=tmp_path).stderr
+    assert f"an id looks like '{questions[0].id}', or its source's own, like 'geo-17'" in none

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from r1vl_core.config import KeySteps, Preset, Runtime, parse_preset
+from r1vl_core.config import KeySteps, Preset, Runtime, load_preset, parse_preset
 from r1vl_core.data import database
 from r1vl_core.data.given import export_key_steps
 from r1vl_core.data.sql import querying
 from r1vl_core.reasoning.key_steps import compile_key_steps, match
 from r1vl_core.reasoning.paths import parse
+from r1vl_core.records import Question
 from tasks import key_steps
 from tasks.inputs import DigestCache, Inputs
 from tasks.launch import StageStopped
@@ -63,7 +64,7 @@ def test_the_recipe_of_presets_without_a_teacher_is_what_it_was(tmp_path: Path) 
     recipe = key_steps.recipe(preset(), Inputs({"curate": "3f2a"}, DigestCache(tmp_path / "digests.sqlite")))
     assert recipe.as_plain() == {
         "stage": "key_steps",
-        "revision": 6,
+        "revision": 7,
         "settings": {"extractor": "rules", "max_key_steps": 6},
         "inputs": {"curate": "3f2a"},
         "prompts": {},
@@ -120,7 +121,7 @@ def test_a_spent_budget_stops_the_stage_and_a_larger_one_goes_on_without_asking_
 def test_a_dead_service_stops_the_stage_and_a_wrong_key_is_the_user_s(store: Store) -> None:
     with serving(lambda request, number: fails(401, "bad key")) as chat, pytest.raises(ValueError, match="R1VL_TEACHER_API_KEY"):
         build(with_teacher(chat, model="locked"), store)
-    with pytest.raises(StageStopped, match="does not answer"):  # nobody listens there any more
+    with pytest.raises(StageStopped, match="no teacher at http"):  # nobody listens there any more
         build(with_teacher(chat, model="gone", max_attempts=1), store)
 
 
@@ -168,10 +169,65 @@ def test_key_steps_laid_over_are_held_against_the_reference_path(store: Store, t
     assert questions[first.id].key_steps == (first.key_steps[0],)
     assert second.id not in questions
     (reject,) = (one for one in database.read_rejected(result.artifact.path / key_steps.DATABASE) if one.reason == "path_misses_key_steps")
-    assert reject.raw == second.reference_path
-    assert "2 questions have key steps from mine.jsonl; 1 of its records belongs to no question" in log[0].replace(
-        "belong to", "belongs to"
+    assert (reject.raw, reject.detail) == (
+        second.reference_path,
+        "the reference path reaches none of the 1 key steps of mine.jsonl, line 2",
     )
+    told = "\n".join(log)
+    assert "2 questions have key steps from mine.jsonl\n" in told
+    assert f"1 of its records belong to no curated question: the id 'unknown'; an id looks like '{first.id}'\n" in told
+    assert "left out of mine.jsonl: " in told
+    assert "key_step_not_in_path 1" in told
+    assert "unknown_question 1" in told
+    (query,) = (line.split('"')[1] for line in log if line.startswith("left out"))
+    assert rows(result, query) == [
+        (1, "key_step_not_in_path", f"key step 1 of question {first.id}"),
+        (1, "form_says_nothing", f"key step 2 of question {first.id}"),
+        (3, "unknown_question", "no curated question has the id 'unknown'"),
+    ]
+    assert result.artifact.notes["metrics"]["num_given_left_out"] == 3
+
+
+def with_own_ids(folder: Path, ids: list[object], questions: list[Question], world: Path) -> Path:
+    """The questions as a source of their own, which calls them by these ids."""
+    records = [
+        {"id": own, "question": one.text, "reference_path": one.reference_path, "choices": dict(one.choices) or None, "images": one.image}
+        for own, one in zip(ids, questions, strict=True)
+    ]
+    file = folder / "own.json"
+    file.write_text(json.dumps(records))
+    text = f'[[sources]]\nname = "own"\npath = "{file}"\nimages = "{world}/images"\n[evaluate]\ndata = "{world}/heldout.tsv"\n'
+    (folder / "own.toml").write_text(text)
+    return folder / "own.toml"
+
+
+def test_key_steps_come_by_the_source_s_own_ids_too(store: Store, tmp_path: Path) -> None:
+    made = build(preset(), store)
+    first, second, third, *_ = database.read_questions(made.artifact.path / key_steps.DATABASE)
+    world = next(store.artifacts("world")).path
+    file = with_own_ids(tmp_path, ["geo-17", 18, "twice"], [first, second, third], world)
+    mine = tmp_path / "mine.jsonl"
+
+    def laid(*lines: dict[str, Any]) -> StageResult:
+        mine.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return build(load_preset(file, {"key_steps.laid_over": str(mine)}), store)
+
+    steps = [list(first.key_steps[0])]
+    result = laid({"id": "geo-17", "key_steps": steps}, {"id": 18, "key_steps": [list(second.key_steps[0])]})
+    found = {one.source_id: one for one in database.read_questions(result.artifact.path / key_steps.DATABASE)}
+    assert found["geo-17"].key_steps == (first.key_steps[0],)
+    assert found["18"].key_steps == (second.key_steps[0],)
+    assert rows(result, "SELECT count(*) FROM rejected") == [(0,)]
+    by_both = laid({"id": "geo-17", "key_steps": steps}, {"id": found["geo-17"].id, "key_steps": steps})
+    assert rows(by_both, "SELECT row, reason FROM rejected") == [(2, "given_twice")]
+    out = tmp_path / "out.jsonl"
+    export_key_steps(out, found.values())
+    assert [json.loads(line)["source_id"] for line in out.read_text().splitlines()] == ["geo-17", "18", "twice"]
+    file = with_own_ids(tmp_path, ["geo-17", "twice", "twice"], [first, second, third], world)
+    with pytest.raises(
+        ValueError, match=r"^2 questions have the id 'twice' in their sources: \w+ \(source own\), \w+ \(source own\); give"
+    ):
+        laid({"id": "twice", "key_steps": steps})
 
 
 def test_who_comes_second_to_the_cache_waits_and_says_for_whom(tmp_path: Path) -> None:
@@ -196,7 +252,10 @@ def test_who_comes_second_to_the_cache_waits_and_says_for_whom(tmp_path: Path) -
     ("text", "said"),
     [
         ("", "holds no record"),
-        ('{"id": "x", "key_steps": [["1"]]}', "none of its 1 records belongs to a curated question"),
+        (
+            '{"id": "x", "key_steps": [["1"]]}',
+            "none of its 1 records belongs to a curated question that is drawn .unknown_question 1.; an id looks like '[0-9a-f]{16}'",
+        ),
         ('{"key_steps": [["1"]]}', "line 1: no id, and no image_path"),
         ('{"id": "x"}', "line 1: key_steps is null"),
         ('{"id": "x", "key_steps": [[]]}', "line 1: key step 0 is empty"),

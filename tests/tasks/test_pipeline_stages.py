@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     ("records", "message"),
     [
         ("[]", "none of 0 records became a question; .*records.json: no records in it"),
-        ("[{}]", r"row 0 of own \(.*records.json\), is rejected as unreadable_record: "),
+        ("[{}]", r"row 1 of own \(.*records.json\), is rejected as unreadable_record: "),
     ],
 )
 def test_sources_without_a_question_are_named_with_the_first_reason(

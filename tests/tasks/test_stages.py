@@ -117,6 +117,17 @@ def test_a_changed_setting_rebuilds_what_reads_it_and_what_follows(kitchen: Kitc
     assert kitchen.built == []
 
 
+def test_what_another_preset_built_is_no_reason(kitchen: Kitchen) -> None:
+    kitchen.run()
+    other = parse_preset({"name": "other", "world": {}, "stepgrpo": {"alpha": 0.2}, "curate": {"min_image_side": 4}}, "test")
+    rows = plan("evaluate", kitchen.stages, other, kitchen.store)
+    assert {(row.action, row.why) for row in rows} == {("built", "never built")}
+    same = parse_preset({"name": "other", "world": {}, "stepgrpo": {"alpha": 0.2}}, "test")
+    rows = plan("evaluate", kitchen.stages, same, kitchen.store)
+    assert [(row.action, row.why) for row in rows[2:]] == [("built", "never built")] * 2
+    assert actions(rows[:2]) == ["cached"] * 2
+
+
 def test_a_stage_that_somebody_builds_now_is_waited_for(kitchen: Kitchen) -> None:
     kitchen.run("curate")
     recipe = kitchen.run("warmup")["warmup"].artifact.recipe

@@ -28,7 +28,7 @@ def run(folder: Folder, records: list[Any], settings: Curate | None = None, **ch
     assert curated.num_read == len(read) == len(records)
     assert {one.reason for one in curated.rejected} <= set(REASONS)
     assert [one.row for one in curated.rejected] == sorted(one.row for one in curated.rejected)
-    assert all(one.raw == read[one.row].raw and one.detail for one in curated.rejected)
+    assert all(one.raw == read[one.row - 1].raw and one.detail for one in curated.rejected)
     assert len({question.id for question in curated.questions}) == len(curated.questions)
     return curated
 
@@ -68,6 +68,11 @@ def test_a_clean_record_becomes_a_question(folder: Folder) -> None:
         ({"assistant": path() + "\nI THINK I have\nmade a  mistake."}, "reflective", "rethink_sentence"),
         ({"assistant": f"{path('11')}\n{path()}"}, "reflective", "repeated_header, step_numbers"),
         ({"assistant": path().replace("Step 2", "Step 3")}, "reflective", "step_numbers"),
+        (
+            {"assistant": path().replace("### Rationales:", "")},
+            "unparsable_path",
+            "missing_rationale (no line begins with '### Rationales:')",
+        ),
         ({"assistant": ""}, "unparsable_path", "no reasoning path"),
         ({"assistant": "<think>5 + 7</think><answer>12</answer>"}, "unparsable_path", "none of its sections (### Image Description:"),
         ({"assistant": path().replace("### Rationales:", "")}, "unparsable_path", "missing_rationale"),
@@ -75,8 +80,8 @@ def test_a_clean_record_becomes_a_question(folder: Folder) -> None:
         ({"assistant": "The answer is 12."}, "unparsable_path", "none of its sections"),
         ({"assistant": path().replace("### Rationales:", "Rationales:")}, "unparsable_path", "missing_rationale"),
         ({"assistant": "### The final answer is: 12\n" + path().split("### The final")[0]}, "unparsable_path", "answer_not_last"),
-        ({"assistant": path("")}, "no_answer", "empty_answer"),
-        ({"assistant": path().split("### The final")[0]}, "no_answer", "missing_answer"),
+        ({"assistant": path("")}, "no_answer", "empty_answer (nothing stands behind '### The final answer is:' nor below it)"),
+        ({"assistant": path().split("### The final")[0]}, "no_answer", "missing_answer (no line begins with '### The final answer is:')"),
         ({"images": "../mine.json"}, "image_outside_root", "climbs out"),
         ({"images": "/etc/passwd"}, "image_outside_root", "absolute"),
         ({"images": "lost.png"}, "missing_image", "lost.png"),
@@ -87,7 +92,7 @@ def test_a_clean_record_becomes_a_question(folder: Folder) -> None:
         ({"user": "word " * 3000}, "prompt_too_long", "3001 tokens; the limit is 2048"),
         ({"images": "wide.png"}, "prompt_too_long", "the limit is 2048"),
         ({"assistant": path("word " * 3000)}, "path_too_long", "tokens; the limit is 1024"),
-        ({"user": "<image>clean  BEFORE?", "images": "copy.bmp"}, "duplicate", "mine, row 0"),
+        ({"user": "<image>clean  BEFORE?", "images": "copy.bmp"}, "duplicate", "mine, row 1"),
     ],
 )
 def test_each_reason(folder: Folder, changes: dict[str, Any], reason: str, detail: str) -> None:
@@ -132,8 +137,8 @@ def test_duplicates(folder: Folder) -> None:
             record("What is the sum?" + choices, images="same.png"),
         ],
     )
-    assert [(one.row, one.reason) for one in curated.rejected] == [(1, "duplicate"), (6, "duplicate")]
-    assert "row 4" in curated.rejected[1].detail
+    assert [(one.row, one.reason) for one in curated.rejected] == [(2, "duplicate"), (7, "duplicate")]
+    assert "row 5" in curated.rejected[1].detail
     assert curated.questions[0].answer == "11"
 
 
@@ -157,7 +162,7 @@ def test_contamination_needs_question_and_picture(folder: Folder) -> None:
         record("What is the sum?", images="other.png"),
     ]
     curated = run(folder, records, held_out=held_out)
-    assert [(one.row, one.reason) for one in curated.rejected] == [(0, "contaminated"), (1, "contaminated")]
+    assert [(one.row, one.reason) for one in curated.rejected] == [(1, "contaminated"), (2, "contaminated")]
     assert not run(folder, records, Curate(contamination=False), held_out=held_out).rejected
 
 
@@ -209,11 +214,11 @@ def test_hostile_file_from_end_to_end(folder: Folder) -> None:
     curated = Curated.of(judge(read, folder.checks()))
     assert curated.num_read == len(read) == len(hostile) + 4
     assert [one.text for one in curated.questions] == ["Question 0?", "x" * 100_000, "Question 1?", "Question 2?"]
-    assert [one.row for one in curated.rejected] == [*range(1, 14), 15, 17]
-    assert {row: one.reason for one in curated.rejected if (row := one.row) in (10, 12, 13)} == {
-        10: "missing_image",
-        12: "image_outside_root",
-        13: "path_too_long",
+    assert [one.row for one in curated.rejected] == [*range(2, 15), 16, 18]
+    assert {row: one.reason for one in curated.rejected if (row := one.row) in (11, 13, 14)} == {
+        11: "missing_image",
+        13: "image_outside_root",
+        14: "path_too_long",
     }
 
 

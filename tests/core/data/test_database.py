@@ -69,7 +69,7 @@ def test_nothing_at_all(tmp_path: Path) -> None:
 
 def test_counts_and_views(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
-    other = Rejected("other", 0, "duplicate", "", "")
+    other = Rejected("other", 1, "duplicate", "", "")
     write_key_steps(path, [question(0), question(1, source="other"), question(2)], [*REJECTED, other])
     assert counts(path) == Counts(3, 3, 6, {"mine": 2, "other": 1}, {"duplicate": 2, "no_image": 1})
     assert counts(path).num_read == 6
@@ -101,6 +101,7 @@ def test_digest_is_of_the_content_not_of_the_file(tmp_path: Path) -> None:
         [question(1), question(0)],
         [question(0)],
         [question(0), question(1, answer="13")],
+        [question(0), question(1, source_id="1")],
         [question(0), question(1, reference_path="x")],
         [question(0), question(1, key_steps=(("5 + 7 = 12",), ("12", "5 plus 7 equals 12")))],
         [question(0), question(1, key_steps=(("12",), ("5 + 7 = 12", "5 plus 7 equals 12")))],
@@ -153,7 +154,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE meta SET schema_version = 99")
     for read in (read_questions, read_rejected, counts, content_digest):
-        with pytest.raises(ValueError, match=r"a\.duckdb: schema version 99, this program reads 1; run the stage"):
+        with pytest.raises(ValueError, match=r"a\.duckdb: schema version 99, this program reads 2; run the stage"):
             read(path)
 
 

@@ -112,7 +112,7 @@ def test_the_records_own_answer_is_held_against_the_paths(pictured: Folder) -> N
     ]
     found = read(pictured, pictured.source(rows))
     assert len(found.questions) == 5
-    assert [(one.row, one.reason) for one in found.rejected] == [(5, "answer_mismatch"), (6, "answer_mismatch")]
+    assert [(one.row, one.reason) for one in found.rejected] == [(6, "answer_mismatch"), (7, "answer_mismatch")]
     assert found.rejected[1].detail == "the path ends with '12', the record's answer is '13'"
 
 
@@ -126,7 +126,7 @@ def test_several_sources_are_read_in_order_and_their_weights_kept(pictured: Fold
         ("mine", "Two?"),
         ("other", "Question 3?"),
     ]
-    assert [(one.source, one.row, one.reason) for one in found.rejected] == [("other", 0, "duplicate")]
+    assert [(one.source, one.row, one.reason) for one in found.rejected] == [("other", 1, "duplicate")]
     write_curated(pictured.root / "a.duckdb", found.questions, [here, there])
     write_curated(pictured.root / "b.duckdb", found.questions, [here, there.model_copy(update={"weight": 1.0})])
     assert content_digest(pictured.root / "a.duckdb") != content_digest(pictured.root / "b.duckdb")
@@ -148,3 +148,28 @@ def test_constraints_are_declared(pictured: Folder) -> None:
         ):
             with pytest.raises(duckdb.ConstraintException):
                 connection.execute(statement)
+
+
+def test_a_record_s_own_id_is_kept_beside_ours_through_every_format(pictured: Folder, tmp_path: Path) -> None:
+    rows = [
+        {"id": 7, **record("One?")},
+        {"id": "geo-17 é", **record("Two?", images=["0.png"])},  # not plain: read exactly
+        {**paper(3), "id": "x"},
+        record("Four?"),
+        *({"id": no_id, **record(f"No id {no_id}?")} for no_id in (None, "", 0.5, True, [1])),
+    ]
+    expected = ["7", "geo-17 é", "x", *[None] * 6]
+    found = read(pictured, pictured.source(rows))
+    assert [one.source_id for one in found.questions] == expected
+    assert [one.id for one in found.questions] == [
+        one.id for one in read(pictured, pictured.source([{**row, "id": None} for row in rows])).questions
+    ]
+    file = tmp_path / "curated.duckdb"
+    write_curated(file, found.questions, [])
+    assert [one.source_id for one in read_questions(file)] == expected
+    ours = Source(name="mine", path=file, images=pictured.images)
+    assert read(pictured, ours).questions == found.questions  # and not the ids that we made
+    columns = [{"id": one, "messages": row["messages"], "images": "0.png"} for one, row in zip(expected[:2], rows[:2], strict=True)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(columns), pictured.root / "train.parquet")
+    table = Source(name="mine", path=pictured.root / "train.parquet", images=pictured.images)
+    assert [one.source_id for one in read(pictured, table).questions] == expected[:2]

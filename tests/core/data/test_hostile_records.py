@@ -210,7 +210,7 @@ def rejection(found: Curated) -> Rejected:
     """The one reject between two good records."""
     assert [question.text for question in found.questions] == ["Good?", "Also good?"]
     (rejected,) = found.rejected
-    assert rejected.row == 1
+    assert rejected.row == 2
     return rejected
 
 

@@ -40,4 +40,4 @@ def test_any_language_unless_the_preset_names_one(folder: Folder) -> None:
     for language in ("", "en", "fr"):
         found = Curated.of(judge(folder.read(records), folder.checks(Curate(language=language))))
         reasons[language] = [(one.row, one.reason) for one in found.rejected]
-    assert reasons == {"": [], "en": [(0, "other_language")], "fr": [(1, "other_language")]}
+    assert reasons == {"": [], "en": [(1, "other_language")], "fr": [(2, "other_language")]}

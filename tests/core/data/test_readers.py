@@ -19,7 +19,7 @@ GOOD = json.dumps(record())
 
 def test_mulberry_record(folder: Folder) -> None:
     (only,) = folder.read([record("<image>What?", "### …", "geoqa_plus/213.png")])
-    assert (only.source, only.row, only.user, only.assistant) == ("mine", 0, "<image>What?", "### …")
+    assert (only.source, only.row, only.user, only.assistant) == ("mine", 1, "<image>What?", "### …")
     assert only.images == ("geoqa_plus/213.png",)
     assert only.problem is None
     assert json.loads(only.raw) == record("<image>What?", "### …", "geoqa_plus/213.png")
@@ -49,7 +49,7 @@ def test_json_lines_same_as_array(folder: Folder) -> None:
 def test_one_bad_line_is_one_problem(folder: Folder) -> None:
     read = folder.read(f"not json\n{GOOD}\n{GOOD[:-9]}\n\n{GOOD} tail\n{GOOD}\n", "train.jsonl")
     assert [one.problem is None for one in read] == [False, True, False, False, True]
-    assert [one.row for one in read] == [0, 1, 2, 3, 4]
+    assert [one.row for one in read] == [1, 2, 3, 4, 5]
     assert read[2].raw == GOOD[:-9]
 
 
@@ -82,7 +82,7 @@ def test_broken_record_in_an_array_costs_no_other(folder: Folder, broken: str) -
     assert [one.user for one in read if one.problem is None] == expected
     (problem,) = [one for one in read if one.problem is not None]
     assert problem.raw
-    assert [one.row for one in read] == list(range(len(read)))
+    assert [one.row for one in read] == list(range(1, len(read) + 1))
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())

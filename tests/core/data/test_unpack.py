@@ -71,7 +71,7 @@ def test_data_uris_are_written_once_and_what_is_broken_stays_to_be_named(folder:
     assert len(list((folder.root / "out" / "images").iterdir())) == 3
     found = curated(folder, folder.root / "out")
     assert [one.text for one in found.questions] == ["One?", "Again?", "In parts?"]
-    reasons = {3: "unreadable_record", 4: "broken_image", 5: "unreadable_record", 6: "unreadable_record"}
+    reasons = {4: "unreadable_record", 5: "broken_image", 6: "unreadable_record", 7: "unreadable_record"}
     assert {one.row: one.reason for one in found.rejected} == reasons
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from r1vl_core.reasoning.equivalents import evaluate
+from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.normal_form import normalise
 
 # An expression is (how it is written, its value or None, how tightly it binds: 1 a sum, 2 a product, 3 a whole).
@@ -54,3 +56,15 @@ def test_an_expression_keeps_its_value(written: Written) -> None:
     text, value, _ = written
     assume(value is not None)
     assert evaluate(normalise(text).joined.split()) == value
+
+
+_PRODUCT = r"(?:[*/]|\\times|\\cdot|\\div|times|by)"
+_BESIDE_A_BRACKET = re.compile(rf"\)[ \t]*{_PRODUCT}|{_PRODUCT}[ \t]*\(|\^\(")
+_NEAR_BRACKETS = st.lists(
+    st.sampled_from(["(", ")", "*", "/", "times", "\\times", "\\cdot", "cdot", "\\div", "by", "^", " ", "\t", "\n", "\\", "x"])
+)
+
+
+@given(_NEAR_BRACKETS.map("".join))
+def test_brackets_around_a_product_are_told_as_their_pattern_says(text: str) -> None:
+    assert is_grouped(text) == ("(" in text and _BESIDE_A_BRACKET.search(text) is not None)
