@@ -9,9 +9,8 @@ The other picture is fitted into the place of the own one, so that prompt, lengt
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,18 +39,18 @@ def image_gain(
     score: Score,
     policy: Policy,
     groups: Sequence[Group],
-    others: Callable[[], Iterable[Prompt]],
+    others: Sequence[Prompt],
     *,
     temperature: float,
     accelerator: Any,
 ) -> dict[str, float]:
-    """`image_gain` by that name, from the first groups of every process, or nothing when no two pictures differ.
+    """`image_gain` by that name, over the `groups` of all processes; nothing when no picture differs from those of `others`.
 
-    `others` gives prompts, one at a time, whose pictures may stand in when those of the groups are all the same. Call it in every
-    process.
+    `others` are prompts whose pictures may stand in, the first that differs; the same in every process, so that the number of processes
+    decides nothing. Call it in every process.
     """
-    groups = [group for group in groups if group.num_tokens][: -(-NUM_QUESTIONS // (accelerator.num_processes if accelerator else 1))]
-    pairs = [(group, other) for at, group in enumerate(groups) if (other := _other_picture(policy, groups, at, others)) is not None]
+    found = [(group, _other_picture(policy, group.prompt, others)) for group in groups if group.num_tokens]
+    pairs = [(group, other) for group, other in found if other is not None]
     paths = [[max((torch.tensor(rollout.token_ids) for rollout in group.rollouts), key=len)] for group, _ in pairs]
     gain, num_tokens = 0.0, 0
     with whole(policy.model):  # each process asks as many questions as it has
@@ -86,9 +85,8 @@ def exchange(prompt: Prompt, other: Prompt, merge_size: int) -> Prompt:
     return replace(prompt, pixel_values=torch.cat(pictures))
 
 
-def _other_picture(policy: Policy, groups: Sequence[Group], at: int, others: Callable[[], Iterable[Prompt]]) -> Prompt | None:
-    prompt = groups[at].prompt
-    for candidate in itertools.chain((group.prompt for group in [*groups[at + 1 :], *groups[:at]]), others()):
+def _other_picture(policy: Policy, prompt: Prompt, others: Sequence[Prompt]) -> Prompt | None:
+    for candidate in others:
         changed = exchange(prompt, candidate, policy.image_processor.merge_size)
         if not torch.equal(changed.pixel_values, prompt.pixel_values):
             return changed

@@ -35,6 +35,11 @@ class Sampled:
         """This process's groups in the update, by place."""
         return [group for place, group in sorted(self.groups.items()) if place in self.chosen]
 
+    def first(self, num_groups: int) -> list[Group]:
+        """Those of them that are among the first of all processes' groups in the update."""
+        first = sorted(self.chosen)[:num_groups]
+        return [self.groups[place] for place in first if place in self.groups]
+
 
 def sample_groups(sample: Sample, stream: Stream, *, num_groups: int, refill_rounds: int, accelerator: Any) -> Sampled:
     """Sample `num_groups` questions from the stream, and up to `refill_rounds` times as many others as there are groups that teach nothing.

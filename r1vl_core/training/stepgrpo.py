@@ -29,7 +29,7 @@ from r1vl_core.training.losses import StepSize
 from r1vl_core.training.meters import utilisation, work_of_step
 from r1vl_core.training.metrics import counts, means, summary
 from r1vl_core.training.order import Stream, draw
-from r1vl_core.training.probe import image_gain, warn_if_blind
+from r1vl_core.training.probe import NUM_QUESTIONS, image_gain, warn_if_blind
 from r1vl_core.training.processes import gather_lists, is_first, missing, sum_over_processes, wait_for_all
 from r1vl_core.training.run import run_steps
 from r1vl_core.training.sampling import sample_groups
@@ -82,7 +82,7 @@ def train(
         choose_forward(policy, settings.forward),
         optimizers.adamw(policy.model, settings.learning_rate, settings.weight_decay),
         validation,
-        {"good_step": 0} if stopping.has_limits(settings) else {},
+        {"good_step": 0} if stopping.has_limits(settings) or settings.keep == "best" else {},
     )
     ignored = ("save_every", "keep_checkpoints", "forward", "probe_every", "reward_limit_s")
     identity = {"stage": "stepgrpo", "seed": seed, "num_questions": num_questions, **settings.identity(*ignored)}
@@ -146,7 +146,9 @@ def take_watched_step(run: Run, step: int) -> Report:
     ask = functools.partial(run.get_prompt, first)
     ways = checked_ways(run.notes, run.policy, ask, run.score, run.room, settings, seed=run.seed, accelerator=run.accelerator)
     run = replace(run, score=ways.score, shared_decode=ways.shared_decode)
+    start = note_start(run) if step == 0 else {}
     report = take_step(run, step)
+    report.metrics.update(start)
     if run.validation and settings.eval_every and (report.step % settings.eval_every == 0 or report.step == settings.num_steps):
         found = accuracy(run.policy, run.validation, settings, run.room, run.accelerator, shared_decode=run.shared_decode)
         report.metrics["validation_accuracy"] = found
@@ -169,6 +171,15 @@ def hand_on(run: Run, checkpoints: Checkpoints) -> None:
     if is_first(run.accelerator):
         stopping.say_so(run.notes, step)
         stopping.write_outcome(checkpoints.folder, run.notes, step)
+
+
+def note_start(run: Run) -> dict[str, float]:
+    """Where the best policy is to be kept: the accuracy of the one that training begins with, which may be it."""
+    if run.validation is None or run.settings.keep != "best":
+        return {}
+    found = accuracy(run.policy, run.validation, run.settings, run.room, run.accelerator, shared_decode=run.shared_decode)
+    note_accuracy(run.notes, 0, found)
+    return {"start_accuracy": found}
 
 
 def take_step(run: Run, step: int) -> Report:
@@ -195,7 +206,7 @@ def take_step(run: Run, step: int) -> Report:
         shared=run.score is score_shared,
         all_groups=all_groups,
     )
-    gain = probe(run, step, sampled.mine)
+    gain = probe(run, step, sampled.first(NUM_QUESTIONS))
     clock.lap("probe")
     forward = Forward(policy, run.score, run.room)
     own, extra = (
@@ -255,9 +266,7 @@ def probe(run: Run, step: int, groups: Sequence[Group]) -> dict[str, float]:
     if not run.settings.probe_every or step % run.settings.probe_every:
         return {}
 
-    def others() -> Iterator[Prompt]:
-        yield from (run.get_prompt((step + at) % run.stream.num_items) for at in range(2))
-
+    others = [run.get_prompt((step + at) % run.stream.num_items) for at in range(3)]
     gain = image_gain(run.room, run.score, run.policy, groups, others, temperature=run.settings.temperature, accelerator=run.accelerator)
     warn_if_blind(gain, step + 1, run.accelerator)
     return gain

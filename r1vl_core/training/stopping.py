@@ -62,6 +62,14 @@ def write_outcome(folder: Path, notes: Mapping[str, Any], step: int) -> None:
 
 
 def say_so(notes: Mapping[str, Any], step: int | None) -> None:
-    """The one message about a run that ended early."""
+    """The messages about a run that ended early, and about one that made nothing better than what it began with."""
     if "stopped_early" in notes:
         logger.warning("training stopped early at %s; the policy of step %s is handed on", notes["stopped_early"], step)
+    if notes.get("best_step") == step == 0:
+        logger.warning(
+            "no step's policy was right on more of the validation questions than the one training began with (%.1f %%), which is handed on",
+            100 * notes["best_accuracy"],
+        )
+    elif notes.get("best_step") == step:
+        share = 100 * notes["best_accuracy"]
+        logger.info("the policy of step %s is handed on, the best: right on %.1f %% of the validation questions", step, share)

@@ -46,7 +46,8 @@ def reference_groups(policy: Policy, num_questions: int) -> list[Group]:
 
 
 def gain_of(policy: Policy, groups: list[Group], score: object = score_shared) -> float:
-    found = image_gain(make_room(2048, longest=""), score, policy, groups, list, temperature=1.0, accelerator=None)  # type: ignore[arg-type]
+    others = [group.prompt for group in groups]
+    found = image_gain(make_room(2048, longest=""), score, policy, groups, others, temperature=1.0, accelerator=None)  # type: ignore[arg-type]
     return found["image_gain"]
 
 
@@ -103,13 +104,13 @@ def test_a_fitted_picture_keeps_its_order() -> None:
     assert rows == [[2 * row, 2 * row, 2 * row + 1, 2 * row + 1] for row in (0, 0, 1, 2, 3)]
 
 
-def test_groups_with_one_picture_borrow_another_or_say_nothing() -> None:
+def test_another_picture_is_borrowed_or_nothing_is_said() -> None:
     policy = ending_policy()
     group = some_groups(policy, 1)[0]
     options = {"temperature": 1.0, "accelerator": None}
-    assert image_gain(make_room(2048, longest=""), score_shared, policy, [group, group], lambda: [group.prompt], **options) == {}  # type: ignore[arg-type]
+    assert image_gain(make_room(2048, longest=""), score_shared, policy, [group, group], [group.prompt], **options) == {}  # type: ignore[arg-type]
     other = some_prompts(policy, 2)[1]
-    found = image_gain(make_room(2048, longest=""), score_shared, policy, [group], lambda: [group.prompt, other], **options)  # type: ignore[arg-type]
+    found = image_gain(make_room(2048, longest=""), score_shared, policy, [group], [group.prompt, other], **options)  # type: ignore[arg-type]
     assert found["image_gain"] != 0
 
 

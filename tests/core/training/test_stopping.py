@@ -57,6 +57,7 @@ def test_the_best_policy_is_kept_and_handed_on(tmp_path: Path) -> None:
     policy, reports = run(tmp_path / "best", validation=aside(), keep="best", keep_checkpoints=1, **EVALUATED)
     best = max(accuracies(reports))
     step = accuracies(reports).index(best) + 1
+    assert reports[0].metrics["start_accuracy"] < best
     assert step < 6, "a case in which the last is not the best"
     assert (tmp_path / "best" / f"step-{step:06d}").is_dir()
     at_that_step, _ = run(tmp_path / "other", step, validation=aside(), **EVALUATED)
@@ -67,6 +68,15 @@ def test_the_best_policy_is_kept_and_handed_on(tmp_path: Path) -> None:
     assert accuracies(others) == accuracies(reports)
     assert weights(last) != weights(policy)
     assert not (tmp_path / "last" / OUTCOME).exists()
+
+
+def test_where_no_step_is_better_the_policy_of_the_start_is_handed_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {"keep": "best", **EVALUATED, "learning_rate": 1e-9, "save_every": 2}
+    policy, reports = run(tmp_path / "best", validation=aside(), keep_checkpoints=1, **options)
+    assert accuracies(reports) == [reports[0].metrics["start_accuracy"]] * 6
+    assert weights(policy) == weights(ending_policy())
+    assert json.loads((tmp_path / "best" / OUTCOME).read_text())["policy_step"] == 0
+    assert "no step's policy was right on more of the validation questions than the one training began with" in caplog.text
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5, 6])
