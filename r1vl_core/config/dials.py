@@ -225,6 +225,8 @@ class StepGRPO(Dials):
             raise ValueError(f'advantage "dr_grpo" goes with loss_mean "constant", not "{self.loss_mean}"; set it, or use "rloo"')
         if self.keep == "best" and not self.eval_every:
             raise ValueError('keep "best" goes by validation accuracy; set eval_every, or use "last"')
+        if self.min_reward > 2 + self.alpha:  # an answer, its key steps, its form: more cannot be earned
+            raise ValueError(f"min_reward {self.min_reward:g} would end every run: a path earns {2 + self.alpha:g} at most; lower it")
         if self.max_kl and not self.beta:
             raise ValueError(f"max_kl {self.max_kl} needs a reference to measure against, and beta is 0; raise beta or set max_kl to 0")
         if self.lora and self.lora.dropout:

@@ -33,7 +33,7 @@ FORMAT = 2
 _NAME = re.compile(r"step-\d{6}")
 _WEIGHTS, _STATE, _WHOLE = "weights.safetensors", "state.pt", "whole.json"
 _CURE = "empty the folder to start anew"
-_CURE_OF_DAMAGE = "delete it to go on from the checkpoint before"
+_CURE_OF_DAMAGE = "delete it to go on from the checkpoint before it, or from the start if there is none"
 
 
 @dataclass(frozen=True, slots=True)

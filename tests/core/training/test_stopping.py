@@ -159,6 +159,7 @@ def test_what_is_no_number_is_within_no_limit() -> None:
         ({"max_kl": 1.0, "beta": 0.0}, "needs a reference"),
         ({"eval_every": 2}, "needs validation questions"),
         ({"min_reward": 0.5}, "needs a work_dir"),
+        ({"min_reward": 2.2}, r"min_reward 2\.2 would end every run: a path earns 2\.1 at most"),
     ],
 )
 def test_dials_that_lack_what_they_need_are_refused(dials: dict[str, Any], said: str) -> None:
