@@ -78,16 +78,16 @@ def test_the_run_goes_on_densely_and_so_does_its_resume(tmp_path: Path, caplog: 
     def make() -> Policy:
         return ignoring_masks(ending_policy())
 
-    whole, reports = run(tmp_path / "whole", make=make)
+    whole, reports = run(tmp_path / "whole", make=make, probe_every=0)
     assert len(caplog.records) == 2
-    dense, expected = run(None, make=make, forward="dense")
+    dense, expected = run(None, make=make, probe_every=0, forward="dense")
     assert weights(whole) == weights(dense)
     assert [untimed(report) for report in reports] == [untimed(report) for report in expected]
     assert reports[0].metrics["logprob_gap"] < 1e-5
-    run(tmp_path / "cut", 3, make=make)
+    run(tmp_path / "cut", 3, make=make, probe_every=0)
     caplog.clear()
     # What resumes is a policy that would pass the check: what was decided is what counts.
-    resumed, rest = run(tmp_path / "cut", make=make)
+    resumed, rest = run(tmp_path / "cut", make=make, probe_every=0)
     assert len(rest) == 2
     assert not caplog.records
     assert weights(resumed) == weights(whole)
