@@ -1,8 +1,8 @@
 """The vision tower's first layer, as the matrix product it is.
 
 Every patch arrives cut out, as large as the kernel: the convolution has one place to stand on and is a product with its flattened
-weights. Libraries of convolutions do not see that: on two CPU cores the product took a third to an eighth of the CPU time, forward and backward
-(`tests/benchmarks/patches.py`).
+weights. Libraries of convolutions do not see that: on two CPU cores the product took a third to an eighth of the CPU time, forward and
+backward (`tests/benchmarks/patches.py`).
 """
 
 from __future__ import annotations
