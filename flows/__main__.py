@@ -209,9 +209,13 @@ def sql(
         str | None, typer.Argument(metavar="QUERY", help="One SELECT.  [default: list the tables with their columns and rows]")
     ] = None,
     artifact: Annotated[
-        str,
-        typer.Option("--artifact", metavar="STAGE", help="The stage whose artifact is asked; benchmarks: an evaluation of `r1vl eval`."),
-    ] = "stepgrpo",
+        str | None,
+        typer.Option(
+            "--artifact",
+            metavar="STAGE",
+            help="The stage whose artifact is asked; benchmarks: an evaluation of `r1vl eval`.  [default: the curated questions]",
+        ),
+    ] = None,
     run_id: Annotated[
         str | None,
         typer.Option(
@@ -224,7 +228,7 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
     root: RootOption = None,
 ) -> None:
-    """Ask what a stage made, in SQL. Rollouts, rewards, questions, key steps, rejected records; read-only, cut off from all else."""
+    """Ask what a stage made, in SQL: questions, key steps and rejected records, or by --artifact rollouts, rewards, verdicts; read-only."""
     if as_json and as_csv:
         raise ValueError("--json and --csv: give one of them")
     from flows.querying import print_answer as answer

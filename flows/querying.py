@@ -21,11 +21,18 @@ from flows.results import read_result
 from r1vl_core.config import STAGES
 from r1vl_core.data import responses
 from r1vl_core.data.sql import Rows, list_tables, querying
+from tasks import curate
 from tasks.files import BrokenArtifact
 from tasks.store import Artifact, Store
 
 EVALUATIONS = "benchmarks"
 """What the evaluations of `r1vl eval` are called among the stages."""
+
+CURATED = ("curate", "key_steps")
+"""Stages whose artifacts hold questions, which are asked where no stage is named."""
+
+_KEPT_BY = {"rollouts": "stepgrpo", "reports": "stepgrpo", "pass_rates": "difficulty", "responses": EVALUATIONS, "verdicts": EVALUATIONS}
+"""Tables that people look for, and the stage that keeps them."""
 
 SHOWN_ROWS = 50
 """Rows of an answer that a table on the screen shows."""
@@ -37,17 +44,41 @@ _READABLE = 20
 Form = Literal["table", "json", "csv"]
 
 
-def print_answer(root: Path, stage: str, run: str | None, sql: str | None, form: Form) -> None:
-    """Print the answer to `sql` over a stage's artifact, or without one its tables. Raises ValueError for what the user got wrong."""
-    place = _evaluation(root, run) if stage == EVALUATIONS else find_artifact(root, stage, run).path
+def print_answer(root: Path, stage: str | None, run: str | None, sql: str | None, form: Form) -> None:
+    """Print the answer to `sql` over a stage's artifact (None: the questions'), or without a query its tables.
+
+    Raises ValueError for what the user got wrong.
+    """
+    place, curated = _data(root, run) if stage is None else (_place(root, stage, run), None)
     if sql is None:
-        _print_listing(place, form)
+        _print_listing(place, curated, form)
         return
     try:
-        with querying(place, sql) as answer:
+        with querying(place, sql, curated) as answer:
             _print(answer, form)
     except ValueError as error:
-        raise ValueError(f"{error}{_field_meant(place, str(error))}") from None
+        raise ValueError(f"{error}{_field_meant(place, str(error))}{_table_meant(str(error))}") from None
+
+
+def _place(root: Path, stage: str, run: str | None) -> Path:
+    return _evaluation(root, run) if stage == EVALUATIONS else find_artifact(root, stage, run).path
+
+
+def _data(root: Path, run: str | None) -> tuple[Path, Path | None]:
+    """The questions made last, or those of a flow run; where they have key steps, the database of their curation beside them."""
+    if run is not None:
+        stages = read_result(root, run).stages
+        stage = next((name for name in reversed(CURATED) if name in stages), CURATED[0])
+        found = find_artifact(root, stage, run)
+    else:
+        newest = next((one for one in Store(root).artifacts() if one.stage in CURATED), None)
+        if newest is None:
+            raise ValueError(f"no questions under {root}; make some first: `r1vl run tiny --until {CURATED[-1]}`")
+        found = newest
+    if found.stage == CURATED[0]:
+        return found.path, None
+    made_of = (one for one in Store(root).artifacts(CURATED[0]) if one.digest == found.recipe.inputs.get(CURATED[0]))
+    return found.path, next((one.path / curate.DATABASE for one in made_of), None)
 
 
 def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
@@ -80,8 +111,8 @@ def _evaluation(root: Path, run: str | None) -> Path:
     return found.path / responses.FILE
 
 
-def _print_listing(place: Path, form: Form) -> None:
-    tables = list_tables(place)
+def _print_listing(place: Path, curated: Path | None, form: Form) -> None:
+    tables = list_tables(place, curated)
     if not tables:
         raise ValueError(f"{place}: this stage keeps no tables")
     if form != "table":
@@ -113,6 +144,13 @@ def _field_meant(place: Path, problem: str) -> str:
             if missing and missing[1] in _fields(kind):
                 return f" ({missing[1]} is a field of {name} in {table.name}: write {name}.{missing[1]})"
     return ""
+
+
+def _table_meant(problem: str) -> str:
+    """Which stage keeps a table that is not there."""
+    missing = re.search(r"Table with name (\w+) does not exist", problem)
+    stage = _KEPT_BY.get(missing[1]) if missing else None
+    return f" ({missing[1]}: --artifact {stage})" if missing and stage else ""
 
 
 def _print(answer: Rows, form: Form) -> None:

@@ -90,7 +90,7 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
         (["up", "--prefect-port", "4999", "--mlflow-port", "4999"], "port 4999 is given to both servers"),
         (["ask", "--image", "/dev/zero", "how many?"], "picture /dev/zero: a device or a pipe"),
         (["sql", "--artifact", "stepgpro"], "no stage named 'stepgpro'; there are world, curate,"),
-        (["sql"], "nothing built of stage stepgrpo under"),
+        (["sql"], "no questions under"),
         (["sql", "--run", "last"], "run the pipeline first"),
         (["sql", "--json", "--csv"], "give one of them"),
         (["fly"], "No such command 'fly'; see `r1vl --help`"),
