@@ -228,7 +228,7 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
     root: RootOption = None,
 ) -> None:
-    """Ask what a stage made, in SQL: questions, key steps and rejected records, or by --artifact rollouts, rewards, verdicts; read-only."""
+    """Ask in SQL what a stage made. Questions, key steps and rejected records, or by --artifact rollouts, rewards, verdicts; read-only."""
     if as_json and as_csv:
         raise ValueError("--json and --csv: give one of them")
     from flows.querying import print_answer as answer
