@@ -84,6 +84,7 @@ def statement_forms(name: str, value: str) -> tuple[str, ...]:
     return (*forms, *(f"{name} is {other}" for other in value_forms(value)[1:]))
 
 
+@lru_cache(maxsize=2**14)  # the same small quantities come up again and again
 def value_forms(value: str) -> tuple[str, ...]:
     """A number, with its unit or without, and its other spellings: a short decimal and its fraction, the unit's short and long names.
 
