@@ -75,7 +75,7 @@ def _sides(line: str, run: re.Match[str], end: int) -> list[str]:
 def _is_cut_before(line: str, start: int, run: re.Match[str]) -> bool:
     """Does what stands before an equation belong to it: a sign, a function, what a bracket is multiplied with?"""
     before = line[start : run.start() - 1].rpartition(" ")[2]
-    return before in _CUT_BEFORE or (run[0][0] == "(" and (len(before) == 1 or before[:1].isdecimal()))
+    return before in _CUT_BEFORE or (run[0][0] == "(" and ((len(before) == 1 and before != "=") or before[:1].isdecimal()))
 
 
 def _is_cut_behind(run: str, piece: str, following: str | None) -> bool:

@@ -6,6 +6,7 @@ language model would add (paper, section 3) is other words for the same thing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
@@ -18,6 +19,12 @@ from r1vl_core.reasoning.paths import ReasoningPath, Section, parse
 
 _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 _BARE_NUMBER = 4
+# What lists put before a line, "- ", "* ", "1) ", "(a) ", is no sign and no bracket of what it says.
+_BULLET = re.compile(r"[ \t]*+(?:[-*+\u2013\u00b7]|\(?(?:[0-9]{1,2}|[a-zA-Z])\))[ \t]++(?=\*\*|[^\s=*/^+-])")
+_TABLE_ROW = re.compile(r"[ \t]*+\|[ \t].*\|[ \t]*+")
+# A line that begins with "=" goes on with the one before it; LaTeX parts rows by two backslashes, and one display from the next.
+_GOES_ON = re.compile(r"(?<!\s)\s++(?:(?:\\\[|\$\$)\s*+)?+&?+[ \t]*+(?==(?!=))")
+_LINE_END = re.compile(r"\n|\\\\(?=\s)(?!\s*+=)|(?<=\$\$)\s*+(?=\$\$)|(?<=\\\])\s*+(?=\\\[)")
 
 
 def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[str, ...], ...]:
@@ -146,6 +153,32 @@ class _Line(NamedTuple):
         return stands_alone(self.normal, first, first + candidate.needle.count(" ") - 2)
 
 
+def _is_one_line(text: str) -> bool:
+    """Whether a text has no end of a line within, of the text or of its LaTeX."""
+    return "\n" not in text and (not ("\\\\" in text or "$$" in text or "\\]" in text) or _LINE_END.search(text) is None)
+
+
+def _needs_a_line(text: str) -> bool:
+    """Whether a text says something else where another stands before it."""
+    return says_power(text) or _BULLET.match(text) is not None
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text as they were meant: without bullets, a calculation over several of them as one, a table's cells apart."""
+    text = _GOES_ON.sub(_joined, text) if "=" in text and "\n" in text else text
+    for line in _LINE_END.split(text):
+        yield line.replace("|", ";") if "|" in line and _TABLE_ROW.fullmatch(line) else _without_bullet(line)
+
+
+def _joined(between: re.Match[str]) -> str:
+    return " " if "\n" in between[0] else between[0]
+
+
+def _without_bullet(line: str) -> str:
+    bullet = _BULLET.match(line)
+    return line[bullet.end() :] if bullet else line
+
+
 def _line(number: int, step: int | None, text: str) -> _Line:
     normal = normalise(text)
     joined = normal.joined
@@ -166,15 +199,15 @@ class _Steps:
         """Every line of every step that may hold a candidate; steps of plain sentences are one line of them all."""
         texts = [step.text for step in self._path.steps]
         whole = ". ".join(texts)
-        if "\n" not in whole and max(map(len, texts), default=0) <= _MAX_LINE and not any(map(says_power, texts)):
+        if max(map(len, texts), default=0) <= _MAX_LINE and _is_one_line(whole) and not any(map(_needs_a_line, texts)):
             told = telling(whole)
             if not has_group(told):
                 yield _line(0, None, told)
                 return
         numbers = count()
         for place, text in enumerate(texts):
-            sentences = len(text) <= _MAX_LINE and "\n" not in text and ". " in text and not has_group(text)
-            for line in [telling(text)] if sentences else text.split("\n"):
+            sentences = len(text) <= _MAX_LINE and _is_one_line(text) and ". " in text and not has_group(text)
+            for line in [telling(_without_bullet(text))] if sentences else _lines(text):
                 yield _line(next(numbers), place, line[:_MAX_LINE])
 
     def reach(self, one: _Spelled, line: _Line) -> bool:

@@ -60,6 +60,32 @@ def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
     assert first_forms(*steps) == expected
 
 
+@pytest.mark.parametrize("bullet", ["- ", "* ", "+ ", "\u2022 ", "\u2013 ", "\u00b7 ", "1. ", "2) ", "(3) ", "a) ", "(b) ", "- **", "  - "])
+def test_what_lists_put_before_a_line_is_no_sign_of_it(bullet: str) -> None:
+    listed = f"The squares:\n{bullet}3^2 + 4^2 = 25\n{bullet}x = 5\n{bullet}9 + 16 = 25"
+    assert first_forms(listed) == ["3 ^ 2 + 4 ^ 2 = 25", "x = 5", "9 + 16 = 25"]
+    assert first_forms(f"{bullet}9 + 16 = 25") == ["9 + 16 = 25"]
+    assert first_forms("-5 + 12 = 7\n-3 + 4 = 1") == ["- 5 + 12 = 7", "- 3 + 4 = 1"]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (
+            "\\begin{aligned}\nc^2 &= 3^2 + 4^2 \\\\\n&= 9 + 16 \\\\\n&= 25\n\\end{aligned}",
+            ["c ^ 2 = 3 ^ 2 + 4 ^ 2", "3 ^ 2 + 4 ^ 2 = 9 + 16", "9 + 16 = 25"],
+        ),
+        ("5 + 7\n= 12", ["5 + 7 = 12"]),
+        ("\\[ 5 + 7 \\]\n\\[ = 12 \\]", ["5 + 7 = 12"]),
+        ("\\begin{cases} x + y = 7 \\\\ x - y = 1 \\end{cases}", ["x + y = 7"]),
+        ("$$x + y = 7$$ $$x - y = 1$$", ["x + y = 7"]),
+        ("| leg | square |\n|---|---|\n| 3 | 3^2 = 9 |\n| 4 | 16 cm |", ["3 ^ 2 = 9", "16 cm"]),
+    ],
+)
+def test_a_calculation_over_several_lines_is_one_and_two_beside_each_other_are_two(step: str, expected: list[str]) -> None:
+    assert first_forms(step) == expected
+
+
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
