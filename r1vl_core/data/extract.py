@@ -62,7 +62,9 @@ def _best_first(steps: _Steps) -> Iterator[tuple[_Line, Candidate]]:
         yield from ((line, equation) for equation in equations)
         clauses += [(line, place, text) for place, text in others]
     found = [(line, candidate) for line, place, text in clauses for candidate in statements(text, place)]
-    yield from sorted(found, key=lambda one: one[1].rank)
+    # Of bare numbers the last: what a path without anything else comes to, and not what it starts from.
+    yield from sorted([one for one in found if one[1].rank < _BARE_NUMBER], key=lambda one: one[1].rank)
+    yield from reversed([one for one in found if one[1].rank == _BARE_NUMBER])
 
 
 class _Spelled:

@@ -54,6 +54,10 @@ _UNITS = ["v = 60 m / 4 s", "60 m / 4 s = 15 m / s", "r = 4 omega + 6 omega", "4
         (("v = 60 m / 4 s = 15 m/s", "R = 4 Ω + 6 Ω = 10 Ω"), _UNITS),
         (("1 kg = 1000 g", "9 + 5 = 14 cm"), ["1 kg = 1000 g", "9 + 5 = 14"]),
         (("The circle has 8 equal parts.",), ["circle has 8 equal parts"]),
+        (("The mean is (12 + 15 + 9) / 3 = 36 / 3.",), ["( 12 + 15 + 9 ) / 3 = 36 / 3"]),
+        (("The median of 3, 5, 7, 9 and 11 in order is 7.",), ["7"]),
+        (("As step 2 will show, 5 + 7 = 12.", "Multiply the first by 2. We need to find f(3): 4 * 3 = 12",), ["5 + 7 = 12", "4 * 3 = 12"]),
+        (("First, convert 2.5 hours to minutes", "(1) + (2)", "or 25 %, using E = hc"), ["2.5 hours", "25 %", "e is hc"]),
     ],
 )
 def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
@@ -94,7 +98,7 @@ def test_a_calculation_over_several_lines_is_one_and_two_beside_each_other_are_t
         ("P = 2(l + w)", []),
         ("2(a + b) = 34", ["34"]),
         ("V = π r^2 h", []),
-        ("4 + ? + 2 = 15, so ? = 9", ["15"]),
+        ("4 + ? + 2 = 15, so ? = 9", ["9"]),
         ("x^2 - 5x + 6 = (x - 2)(x - 3)", []),
         ("f(x) = 2x + 1", []),
         ("The domain is [2, ∞)", []),
