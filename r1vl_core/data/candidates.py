@@ -25,7 +25,7 @@ _FILLER = word_set(
 )
 # What a clause begins with that says what is to be done, and what a number behind which is only a name.
 _INTENTS = word_set(
-    "need find calculate compute determine convert multiply divide subtract add consider compare recall identify solve evaluate let use apply"
+    "need find calculate compute determine convert multiply divide subtract add consider compare recall solve let use apply"
 )
 _LABELS = word_set("step steps equation figure fig option part case question")
 _COMPARES = frozenset(("<", ">", "<=", ">=", "!=", "\u2248"))

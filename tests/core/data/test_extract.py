@@ -56,7 +56,13 @@ _UNITS = ["v = 60 m / 4 s", "60 m / 4 s = 15 m / s", "r = 4 omega + 6 omega", "4
         (("The circle has 8 equal parts.",), ["circle has 8 equal parts"]),
         (("The mean is (12 + 15 + 9) / 3 = 36 / 3.",), ["( 12 + 15 + 9 ) / 3 = 36 / 3"]),
         (("The median of 3, 5, 7, 9 and 11 in order is 7.",), ["7"]),
-        (("As step 2 will show, 5 + 7 = 12.", "Multiply the first by 2. We need to find f(3): 4 * 3 = 12",), ["5 + 7 = 12", "4 * 3 = 12"]),
+        (
+            (
+                "As step 2 will show, 5 + 7 = 12.",
+                "Multiply the first by 2. We need to find f(3): 4 * 3 = 12",
+            ),
+            ["5 + 7 = 12", "4 * 3 = 12"],
+        ),
         (("First, convert 2.5 hours to minutes", "(1) + (2)", "or 25 %, using E = hc"), ["2.5 hours", "25 %", "e is hc"]),
     ],
 )
