@@ -88,7 +88,8 @@ _INSTRUCTION = (
     r"|(?:Please )?(?:give|provide|output|write|put) (?:your|the) (?:final |short |correct )?answer)"
 )
 _CLOSING_LINE = re.compile(
-    rf"\n\n*[ \t]*(?:{_INSTRUCTION}|Please (?:select|answer|choose|provide)|Select the correct|Choose the correct)[^\n]*\s*\Z", re.IGNORECASE
+    rf"\n\n*[ \t]*(?:{_INSTRUCTION}|Please (?:select|answer|choose|provide)|Select the correct|Choose the correct)[^\n]*\s*\Z",
+    re.IGNORECASE,
 )
 _CLOSING_SENTENCE = re.compile(rf"(?<![A-Z]\.)(?<=[.?!\uff1f])[ \t]{{1,4}}{_INSTRUCTION}[^\n]*\Z", re.IGNORECASE)
 
