@@ -96,7 +96,7 @@ def _says_something(equation: str, pieces: list[str]) -> bool:
     """A whole equation that is not known to be wrong, of more than two numbers, and without words that are no units."""
     if (")" in equation or "(" in equation) and any(side.count("(") != side.count(")") for side in equation.split(" = ")):
         return False
-    if OPERATORS.isdisjoint(pieces) and not any(map(str.isalpha, pieces)):
+    if OPERATORS.isdisjoint(pieces) and "\u221a" not in pieces and not any(map(str.isalpha, pieces)):
         return False
     if _LONG_WORD.search(equation) and not all(len(piece) == 1 or piece in UNITS for piece in pieces if piece.isalpha()):
         return False

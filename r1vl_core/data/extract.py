@@ -19,6 +19,7 @@ from r1vl_core.reasoning.paths import ReasoningPath, Section, parse
 
 _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 _BARE_NUMBER = 4
+_TRIES = 4  # equations from the end, until one says something new
 # What lists put before a line, "- ", "* ", "1) ", "(a) ", is no sign and no bracket of what it says.
 _BULLET = re.compile(r"[ \t]*+(?:[-*+\u2013\u00b7]|\(?(?:[0-9]{1,2}|[a-zA-Z])\))[ \t]++(?=\*\*|[^\s=*/^+-])")
 _TABLE_ROW = re.compile(r"[ \t]*+\|[ \t].*\|[ \t]*+")
@@ -35,18 +36,19 @@ def extract_key_steps(path: ReasoningPath, max_key_steps: int) -> tuple[tuple[st
     """
     if max_key_steps < 1:
         raise ValueError(f"max_key_steps is {max_key_steps}: at least 1 key step a question is needed")
-    steps = _Steps(path)
-    said = _Said()
-    kept: list[tuple[tuple[int, int], tuple[str, ...]]] = []
-    for line, candidate in _best_first(steps):
-        if len(kept) == max_key_steps or (kept and candidate.rank == _BARE_NUMBER):
+    chosen = _Chosen(_Steps(path))
+    clauses: list[tuple[_Line, int, str]] = []
+    equations = _equations(chosen.steps, clauses)
+    for line, candidate in equations:
+        if chosen.take(line, candidate) == max_key_steps:
+            chosen.end_with([*equations])
+            return chosen.forms()
+    for line, candidate in _statements(clauses):
+        if chosen.kept and candidate.rank == _BARE_NUMBER:
             break  # a bare number is met by chance too often: only where a path offers nothing else
-        one = _Spelled(candidate)
-        # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
-        if one.needle and not said.holds(one.needle) and steps.reach(one, line):
-            kept.append(((line.number, candidate.place), one.forms()))
-            said.add(one)
-    return tuple(forms for _, forms in sorted(kept))
+        if chosen.take(line, candidate) == max_key_steps:
+            break
+    return chosen.forms()
 
 
 def extract_each(reference_paths: Sequence[str], max_key_steps: int) -> list[tuple[tuple[str, ...], ...]]:
@@ -54,13 +56,16 @@ def extract_each(reference_paths: Sequence[str], max_key_steps: int) -> list[tup
     return [extract_key_steps(parse(path), max_key_steps) for path in reference_paths]
 
 
-def _best_first(steps: _Steps) -> Iterator[tuple[_Line, Candidate]]:
-    """Every candidate by its rank, then in the order they stand; what is no equation is read only when the equations were not enough."""
-    clauses = []
+def _equations(steps: _Steps, clauses: list[tuple[_Line, int, str]]) -> Iterator[tuple[_Line, Candidate]]:
+    """Every equation in the order they stand; the clauses that are none are noted, and read only when the equations were not enough."""
     for line in steps.lines():
         equations, others = find(line.joined)
         yield from ((line, equation) for equation in equations)
         clauses += [(line, place, text) for place, text in others]
+
+
+def _statements(clauses: Sequence[tuple[_Line, int, str]]) -> Iterator[tuple[_Line, Candidate]]:
+    """What the other clauses say, by its rank, then in the order they stand."""
     found = [(line, candidate) for line, place, text in clauses for candidate in statements(text, place)]
     # Of bare numbers the last: what a path without anything else comes to, and not what it starts from.
     yield from sorted([one for one in found if one[1].rank < _BARE_NUMBER], key=lambda one: one[1].rank)
@@ -135,6 +140,39 @@ def _may_hold(text: str, needle: str) -> bool:
         if piece[0].isascii() and piece[0].isalnum():
             return False
     return True
+
+
+class _Chosen:
+    """The key steps taken so far."""
+
+    def __init__(self, steps: _Steps) -> None:
+        self.steps = steps
+        self.kept: list[tuple[tuple[int, int], _Spelled]] = []
+        self._said = _Said()
+        self._num_said = 0
+
+    def take(self, line: _Line, candidate: Candidate) -> int:
+        """Take a candidate, unless it was said; how many are taken."""
+        for _, one in self.kept[self._num_said :]:
+            self._said.add(one)
+        self._num_said = len(self.kept)
+        one = _Spelled(candidate)
+        # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
+        if one.needle and not self._said.holds(one.needle) and self.steps.reach(one, line):
+            self.kept.append(((line.number, candidate.place), one))
+        return len(self.kept)
+
+    def end_with(self, later: Sequence[tuple[_Line, Candidate]]) -> None:
+        """Put the last equation in the place of the last one taken: what a path comes to is a key step."""
+        last, size = self.kept.pop(), len(self.kept)
+        for line, candidate in reversed(later[-_TRIES:]):
+            if self.take(line, candidate) > size:
+                return
+        self.kept.append(last)
+
+    def forms(self) -> tuple[tuple[str, ...], ...]:
+        """The forms of each, in the order they stand."""
+        return tuple(one.forms() for _, one in sorted(self.kept, key=lambda one: one[0]))
 
 
 class _Line(NamedTuple):

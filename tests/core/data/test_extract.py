@@ -126,6 +126,14 @@ def test_equations_win_when_there_is_too_much() -> None:
     assert first_forms("red is 4, blue is 6", "4 * 6 = 24", "24 + 1 = 25", limit=2) == ["4 * 6 = 24", "24 + 1 = 25"]
 
 
+def test_what_a_long_path_comes_to_is_among_its_key_steps() -> None:
+    sums = [f"{number} + 3 = {number + 3}" for number in range(10, 30)]
+    assert first_forms(*sums) == [*sums[:5], sums[-1]]
+    assert first_forms(*sums, "The total is 32, that is 29 + 3 = 32, as before.") == [*sums[:5], sums[-1]]  # nothing twice
+    assert first_forms("\n".join(sums), limit=2) == [sums[0], sums[-1]]
+    assert first_forms("c^2 = 25", "\\sqrt{25} = 5") == ["c ^ 2 = 25", "\u221a 25 = 5"]
+
+
 def test_the_forms_named_in_the_method() -> None:
     ((*forms,),) = extract_key_steps(parse(render("d", "r", ["6/3 = 2"], "2")), 6)
     assert {"6/3 = 2", "\\frac{6}{3} = 2", "6 divided by 3 equals 2"} <= set(forms)
