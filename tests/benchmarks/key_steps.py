@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.data.extract import extract_each
 from r1vl_core.handwriting.world import make_item, written_path
-from r1vl_core.reasoning.paths import parse, render
+from r1vl_core.reasoning.paths import render
 
 _OPENINGS = (
     "First, we look at the figure and find which quantities are given and which are asked for in the question.",
@@ -66,7 +66,7 @@ def measure(name: str, texts: Sequence[str]) -> str:
     best = float("inf")
     for _ in range(3):
         started = time.process_time()
-        found = [extract_key_steps(parse(text), 6) for text in texts]
+        found = extract_each(texts, 6)
         best = min(best, time.process_time() - started)
     words = sum(len(text.split()) for text in texts) / len(texts)
     steps = sum(map(len, found)) / len(texts)

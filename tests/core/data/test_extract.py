@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from r1vl_core.data import extract
 from r1vl_core.data.candidates import find, has_group, statements, telling
 from r1vl_core.data.equations import SIDES
-from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.data.extract import extract_each, extract_key_steps
 from r1vl_core.handwriting.world import make_item, written_path
 from r1vl_core.reasoning.boundaries import View, is_part_of_more, stands_alone
 from r1vl_core.reasoning.equivalents import equation_forms, evaluate, holds, is_true, spellings
@@ -209,7 +209,8 @@ def test_what_the_rules_extract_from_the_bundled_world_is_what_its_published_num
     for number in range(150):
         item = make_item(np.random.default_rng([number, 7]), "train")
         paths.append(written_path(item, item.draft.answer))
-    found = [extract_key_steps(parse(path), 6) for path in paths]
+    found = extract_each(paths, 6)
+    assert found == [extract_key_steps(parse(path), 6) for path in paths]
     assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == "89e1ceaf3c7c8d82"
 
 
