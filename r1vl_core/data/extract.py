@@ -6,18 +6,22 @@ language model would add (paper, section 3) is other words for the same thing.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, pairwise
 from typing import NamedTuple
 
-from r1vl_core.data.candidates import Candidate, find, has_group, says_power, statements, telling
-from r1vl_core.reasoning.boundaries import stands_alone
-from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form
+from r1vl_core.data.candidates import Candidate, closes_groups, find, has_group, says_power, statements, telling
+from r1vl_core.reasoning.boundaries import REACH, stands_alone
+from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
 from r1vl_core.reasoning.normal_form import NormalText, normalise
 from r1vl_core.reasoning.paths import ReasoningPath, Section, parse
 
 _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 _BARE_NUMBER = 4
+_GOES_ON = ("root", "root of", "divided", "multiplied", "equal", "equals")  # normal form reads them together with the next line
+_LEFT_OUT = re.compile(r"\n(?:\.++\n)++")
 _BLOCK = 64  # paths
 
 
@@ -91,7 +95,8 @@ class _Spelled:
     def first(self) -> CompiledForm | None:
         """The first form; None where it says nothing."""
         if self._first is None:
-            self._first = compile_form(self.candidate.first)
+            first, needle = self.candidate.first, self.candidate.needle
+            self._first = compile_pieces(first, needle.split()) if needle else compile_form(first)
         return self._first
 
     def forms(self) -> tuple[str, ...]:
@@ -145,28 +150,30 @@ def _may_hold(text: str, needle: str) -> bool:
 
 
 class _Line(NamedTuple):
-    """Line `number`, the next of those that may hold a candidate: of step `step`, or, where that is None, all that the steps tell.
-    `joined` are its pieces; `aligned` where they are one to a token."""
+    """Line `number` of those that may hold a candidate, and its pieces in one string: of step `step`, or, where that is None, of what all
+    steps tell. `ends` says where each piece ends in that string, where they are not one to a token."""
 
     number: int
     step: int | None
     normal: NormalText
     joined: str
-    aligned: bool
+    ends: Sequence[int] | None = None
 
     def stands_alone(self, candidate: Candidate) -> bool:
         """Whether a candidate surely stands at its place in the line, and is part of no more."""
-        if not self.aligned or not candidate.needle:
+        if self.step is not None or not candidate.needle:
             return False
-        first = self.joined.count(" ", 0, candidate.place)
-        return stands_alone(self.normal, first, first + candidate.needle.count(" ") - 2)
+        first = self.joined.count(" ", 0, candidate.place) if self.ends is None else bisect_right(self.ends, candidate.place)
+        last = first + candidate.needle.count(" ") - 2
+        if self.ends is not None and not all(piece and " " not in piece for piece in self.normal.pieces[max(0, first - REACH) : last + 3]):
+            return False  # markup or a token of several pieces
+        return stands_alone(self.normal, first, last)
 
 
-def _line(number: int, step: int | None, text: str) -> _Line:
-    normal = normalise(text)
+def _told_line(number: int, normal: NormalText) -> _Line:
     joined = normal.joined
-    aligned = step is None and joined.count(" ") + 1 == len(normal.pieces) and "" not in normal.pieces
-    return _Line(number, step, normal, joined, aligned)
+    aligned = joined.count(" ") + 1 == len(normal.pieces) and "" not in normal.pieces
+    return _Line(number, None, normal, joined, None if aligned else normal.piece_ends())
 
 
 class _Steps:
@@ -179,45 +186,70 @@ class _Steps:
         self._everywhere: Haystack | None = None
 
     def lines(self) -> Iterator[_Line]:
-        """Every line of every step that may hold a candidate; steps of plain sentences are one line of them all."""
+        """Every line that may hold a candidate: of what all steps tell, read at once, or else of each step."""
         texts = [step.text for step in self._path.steps]
-        whole = ". ".join(texts)
-        if "\n" not in whole and max(map(len, texts), default=0) <= _MAX_LINE and not any(map(says_power, texts)):
-            told = telling(whole)
-            if not has_group(told):
-                yield _line(0, None, told)
-                return
+        told = _told(texts)
+        if told is not None:
+            whole = normalise(told)
+            self._haystacks[None] = Haystack([Section(whole.text, 0, len(whole.text))], [whole])
+            for number, line in enumerate(_lines(whole)):
+                yield _told_line(number, line)
+            return
         numbers = count()
         for place, text in enumerate(texts):
             sentences = len(text) <= _MAX_LINE and "\n" not in text and ". " in text and not has_group(text)
-            for line in [telling(text)] if sentences else text.split("\n"):
-                yield _line(next(numbers), place, line[:_MAX_LINE])
+            for part in [telling(text)] if sentences else text.split("\n"):
+                normal = normalise(part[:_MAX_LINE])
+                yield _Line(next(numbers), place, normal, normal.joined)
 
     def reach(self, one: _Spelled, line: _Line) -> bool:
         """Does the path say one of the forms, as a whole? `line` is where it comes from."""
         if line.stands_alone(one.candidate):
             return True
         first = one.first()
-        if first is not None and self._haystack(line).find(first) is not None:
+        if first is not None and self._haystack(line.step).find(first) is not None:
             return True
         if self._everywhere is None:
             self._everywhere = Haystack(self._path.steps, [self._step(other) for other in range(len(self._path.steps))])
         return any(self._everywhere.find(form) is not None for form in one.compiled())
 
-    def _haystack(self, line: _Line) -> Haystack:
-        """The line's step, or all that the steps tell."""
-        if line.step not in self._haystacks:
-            if line.step is None:
-                section, normal = Section(line.normal.text, 0, len(line.normal.text)), line.normal
-            else:
-                section, normal = self._path.steps[line.step], self._step(line.step)
-            self._haystacks[line.step] = Haystack([section], [normal])
-        return self._haystacks[line.step]
+    def _haystack(self, step: int | None) -> Haystack:
+        """A step, or all that the steps tell."""
+        if step is not None and step not in self._haystacks:
+            self._haystacks[step] = Haystack([self._path.steps[step]], [self._step(step)])
+        return self._haystacks[step]
 
     def _step(self, number: int) -> NormalText:
         if number not in self._normal:
             self._normal[number] = normalise(self._path.steps[number].text)
         return self._normal[number]
+
+
+def _told(texts: Sequence[str]) -> str | None:
+    """All that the steps tell, in lines where they have any; None where in their midst it might be read otherwise than in its step."""
+    if max(map(len, texts), default=0) > _MAX_LINE or any(map(says_power, texts)):
+        return None
+    whole = ". ".join(texts)
+    if "\n" in whole:
+        lines = [text.split("\n") for text in texts]
+        if any(line.rstrip().lower().endswith(_GOES_ON) for of_step in lines for line in of_step):
+            return None
+        # A full stop stands for each line of words that is left out, so that nothing is said across it.
+        told = ".\n".join(["\n".join([line and (telling(line) or ".") for line in of_step]) for of_step in lines])
+        told = _LEFT_OUT.sub(".\n", told)
+    else:
+        told = telling(whole)
+    return None if has_group(told) and not all(map(closes_groups, texts)) else told
+
+
+def _lines(whole: NormalText) -> Iterator[NormalText]:
+    """The lines of a text in normal form."""
+    starts = [token for token, gap in enumerate(whole.parts[2:-1:2], 1) if "\n" in gap] if "\n" in whole.text else []
+    if not starts:
+        yield whole
+        return
+    for first, end in pairwise((0, *starts, len(whole.pieces))):
+        yield NormalText("", whole.parts[2 * first : 2 * end + 1], whole.pieces[first:end])
 
 
 def generated_forms(core: str) -> tuple[str, ...]:

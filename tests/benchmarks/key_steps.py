@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import random
+import re
 import resource
 import time
 from collections.abc import Sequence
@@ -55,6 +56,17 @@ def mulberry_like(number: int) -> str:
     return render(description, "We need to relate the parts to each other. " + draw.choice(_OPENINGS), steps, str(draw.randint(1, 99)))
 
 
+def in_lines(number: int) -> str:
+    """The same, each sentence on a line of its own."""
+    return mulberry_like(number).replace(". ", ".\n")
+
+
+def with_groups(number: int) -> str:
+    """The same with a LaTeX fraction or root in nineteen paths of twenty, which take what is behind them."""
+    fractions = re.sub(r"x = (\d+)/(\d+)", r"\\( x = \\frac{\1}{\2} \\)", mulberry_like(number))
+    return fractions.replace("holds.", r"holds, so \( \sqrt{16} = 4 \).")
+
+
 def world_like(number: int) -> str:
     """A reference path of the bundled world."""
     item = make_item(np.random.default_rng([number, 7]), "train")
@@ -82,7 +94,8 @@ def main() -> None:
     print("| paths | words | key steps | questions a second | CPU s | digest |")
     print("|---|---|---|---|---|---|")
     print(measure("the bundled world's", [world_like(number) for number in range(count)]))
-    print(measure("as long as Mulberry's", [mulberry_like(number) for number in range(count)]))
+    for name, like in (("as long as Mulberry's", mulberry_like), ("every sentence a line", in_lines), ("fractions and roots", with_groups)):
+        print(measure(name, [like(number) for number in range(count)]))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
 
