@@ -36,6 +36,7 @@ _MAX_PHRASE_WORDS = 4
 _MAX_PHRASE = 40
 _BRACKET_OR_SIGN = re.compile(r"[^a-z0-9 .,]")
 _ENDS_OPEN = re.compile(r"\A(?:[+*/^=<>]|- [^0-9])|[-+*/^=<>]\Z")
+_GROUP_MARK, _FRACTION_AT_END = re.compile(r"[(){}]"), re.compile(r"frac\s*+(?:\.|\Z)")
 _SAYS_SOMETHING = re.compile(r"[=\d]")  # a clause without either has no candidate
 # Pieces that normal form leaves as they are, wherever they stand together; words that it would read anew are looked up beside.
 _SETTLED = re.compile(r"(?:[a-z]++|[0-9]++(?:\.[0-9]++)?+)(?:(?: ,)?+ (?:[a-z]++|[0-9]++(?:\.[0-9]++)?+))*+")
@@ -73,9 +74,26 @@ def has_group(text: str) -> bool:
     return is_grouped(text.lower() if text.isascii() else text.translate(SIGNS).lower())
 
 
+def closes_groups(text: str) -> bool:
+    """Whether every brace and bracket that opens in a text closes in it, and no sentence ends in a fraction without parts: then each of its
+    sentences is read alike without those of nothing but words.
+
+    >>> closes_groups("so \\\\frac{1}{2} (a half)"), closes_groups("so \\\\frac{1")
+    (True, False)
+    """
+    plain = text.lower() if text.isascii() else text.translate(SIGNS).lower()
+    opened: list[str] = []
+    for mark in _GROUP_MARK.findall(plain):
+        if mark in "({":
+            opened.append(mark)
+        elif not opened or opened.pop() + mark not in ("()", "{}"):
+            return False
+    return not opened and ("frac" not in plain or _FRACTION_AT_END.search(plain) is None)
+
+
 def says_power(text: str) -> bool:
     """Whether a text is one sentence that may hold a number in nothing but words, "x squared": it counts where it is all that is said."""
-    return ". " not in text and _POWER.search(text) is not None
+    return ". " not in text and "\n" not in text and _POWER.search(text) is not None
 
 
 def telling(line: str) -> str:
