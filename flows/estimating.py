@@ -12,6 +12,7 @@ from r1vl_core.data.teacher.batch import teach_all
 from r1vl_core.data.teacher.estimate import Estimate, draw_sample, estimate
 from r1vl_core.data.teacher.lesson import Lesson
 from tasks import curate
+from tasks.key_steps import to_extract
 from tasks.planning import ready
 from tasks.store import Store
 from tasks.teaching import open_cache, progress, service, teacher_of
@@ -20,17 +21,20 @@ from tasks.teaching import open_cache, progress, service, teacher_of
 def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
     """Ask the teacher about `size` questions, on the account of the preset's own run, and print what all would take.
 
-    Raises ValueError for a preset without a teacher and for questions that are not curated yet. TeacherStopped where the teacher stops.
+    "All" are those that the stage would ask about. Raises ValueError for a preset without a teacher, or with nothing to ask one, and for
+    questions that are not curated yet. TeacherStopped where the teacher stops.
     """
     from tasks.registry import STAGES
 
     dials = teacher_of(preset)
     extracting = preset.model_copy(update={"key_steps": preset.key_steps.model_copy(update={"extractor": "teacher"})})
     recipe, inputs = ready("key_steps", STAGES, extracting, Store(runtime.root))
-    questions = database.read_questions(inputs["curate"].path / curate.DATABASE)
+    console = Console(stderr=True)
+    questions = to_extract(preset, database.read_questions(inputs["curate"].path / curate.DATABASE), console.print)
+    if not questions:
+        raise ValueError(f"preset {preset.name}: every question that is drawn brings its key steps along; no teacher would be asked")
     sample = draw_sample(questions, size)
     lessons: dict[int, Lesson] = {}
-    console = Console(stderr=True)
     with open_cache(runtime.root, console.print) as cache, console.status("asking") as status:
         teach_all(
             sample,

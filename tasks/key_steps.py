@@ -21,7 +21,7 @@ from r1vl_core.data.sampling import draw
 from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
 from tasks import curate
-from tasks.brought_along import Extracted, bring
+from tasks.brought_along import Brought, Extracted, bring
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
@@ -55,9 +55,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
-    curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
-    questions = draw(curated, job.preset.key_steps.max_questions, weights_of(job.preset), job.preset.seed)
-    brought = bring(job.preset.key_steps.laid_over, curated, questions, job.log)
+    questions, brought = _drawn(job.preset, database.read_questions(job.inputs["curate"].path / curate.DATABASE), job.log)
     extracted = _extract(job, questions, brought.by_place)
     accepted, rejected = [], []
     for row, (question, found) in enumerate(zip(questions, extracted, strict=True), 1):
@@ -80,6 +78,18 @@ def build(job: Build) -> Mapping[str, Any]:
     }
     job.log(f"{len(accepted)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
     return {"content": {DATABASE: database.content_digest(path), **_beside(job)}, "metrics": metrics}
+
+
+def to_extract(preset: Preset, curated: Sequence[Question], log: Callable[[str], None]) -> list[Question]:
+    """The questions that an extractor is asked about: those drawn, but for those whose key steps are brought along; these are told."""
+    questions, brought = _drawn(preset, curated, log)
+    return [question for place, question in enumerate(questions) if place not in brought.by_place]
+
+
+def _drawn(preset: Preset, curated: Sequence[Question], log: Callable[[str], None]) -> tuple[list[Question], Brought]:
+    """The questions of the stage, and what is brought along for them."""
+    questions = draw(curated, preset.key_steps.max_questions, weights_of(preset), preset.seed)
+    return questions, bring(preset.key_steps.laid_over, curated, questions, log)
 
 
 def _extract(job: Build, questions: Sequence[Question], brought: Mapping[int, Extracted]) -> list[Extracted]:
