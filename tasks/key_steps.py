@@ -20,6 +20,7 @@ from r1vl_core.data.given import read_given
 from r1vl_core.data.sampling import draw
 from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
+from r1vl_core.report import Report
 from tasks import curate
 from tasks.brought_along import Brought, Extracted, bring
 from tasks.inputs import Inputs
@@ -106,7 +107,10 @@ def _by_rules(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
     with job.engine(job.runtime) as map_shards:
         shards = map_shards(extract, cut([question.reference_path for question in questions], SHARD))
-        found = [key_steps for shard in shards for key_steps in shard]
+        found: list[tuple[tuple[str, ...], ...]] = []
+        for shard in shards:
+            found.extend(shard)
+            job.on_report(Report(len(found), len(questions), {}))
     detail = "the steps hold no equation, quantity or named thing"
     return [Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", detail) for key_steps in found]
 

@@ -16,6 +16,7 @@ from r1vl_core.data.teacher.cache import AnswerCache
 from r1vl_core.data.teacher.endpoint import connected
 from r1vl_core.data.teacher.lesson import Lesson, teach
 from r1vl_core.data.teacher.pace import Pace
+from r1vl_core.recent_rate import RecentRate
 from r1vl_core.records import Question
 
 Item = TypeVar("Item")
@@ -24,9 +25,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a batch is: questions done of all, tokens and money spent by this recipe so far, seconds since it began.
+    """How far a batch is: questions done of all, tokens and money spent by this recipe so far, questions a second of late.
 
-    >>> Standing(50, 200, Tokens(1000, 10), 0.5, 10.0).seconds_left
+    >>> Standing(50, 200, Tokens(1000, 10), 0.5, 5.0).seconds_left
     30.0
     """
 
@@ -34,16 +35,11 @@ class Standing:
     total: int
     spent: Tokens
     cost: float
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Questions a second."""
-        return self.done / self.seconds if self.seconds else 0.0
+    rate: float
 
     @property
     def seconds_left(self) -> float:
-        """Seconds to go at this rate; infinite while nothing is done."""
+        """Seconds to go at this rate; infinite while there is none."""
         return (self.total - self.done) / self.rate if self.rate else float("inf")
 
 
@@ -98,7 +94,7 @@ def ask_about_all(
     stops: list[TeacherStopped] = []
 
     async def run() -> None:
-        began = monotonic()
+        rate = RecentRate(monotonic())
         async with connected(service.dials, service.key) as endpoint:
             asker = Asker(service.dials, endpoint, cache, service.scope, service.pace)
             waiting = iter(enumerate(items))  # shared by all that work
@@ -108,8 +104,8 @@ def ask_about_all(
                 try:
                     for place, item in waiting:
                         on_result(place, await work_on(item, asker))
-                        spent = asker.budget.spent
-                        on_progress(Standing(next(done), len(items), spent, spent.cost(service.dials), monotonic() - began))
+                        spent, num = asker.budget.spent, next(done)
+                        on_progress(Standing(num, len(items), spent, spent.cost(service.dials), rate.at(monotonic(), num)))
                 except TeacherStopped as stop:  # the others end the calls they have begun, since those are paid for
                     stops.append(stop)
 
