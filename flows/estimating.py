@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.progress import duration
@@ -44,10 +48,11 @@ def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
             lessons.__setitem__,
             lambda standing: status.update(progress(standing)),
         )
-    _print(estimate([lessons[place] for place in sorted(lessons)], len(questions), dials), dials)
+    taught = [lessons[place] for place in sorted(lessons)]
+    _print(estimate(taught, len(questions), dials), dials, [lesson for lesson in taught if lesson.reason])
 
 
-def _print(found: Estimate, dials: Teacher) -> None:
+def _print(found: Estimate, dials: Teacher, failed: Sequence[Lesson]) -> None:
     table = Table(
         title=f"{found.num_questions:,} questions with {dials.model}, from a sample of {found.num_sampled}",
         title_justify="left",
@@ -62,8 +67,15 @@ def _print(found: Estimate, dials: Teacher) -> None:
         "cost": cost,
         "budget": " and ".join(limits) or "none (key_steps.teacher.max_tokens, max_cost)",
         "time": f"{duration(found.hours * 3600)}, {found.concurrency} at once",
-        "teacher failed on": f"{found.failed} of {found.num_sampled}",
+        "teacher failed on": f"{found.failed} of {found.num_sampled}{_why(failed)}",
     }
     for name, value in rows.items():
         table.add_row(name, value)
     Console().print(table)
+
+
+def _why(failed: Sequence[Lesson]) -> str:
+    """What the teacher failed by, and the first failure in its own words."""
+    reasons = Counter(lesson.reason for lesson in failed)
+    told = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
+    return f": {escape(told)} (the first: {escape(failed[0].detail)})" if failed else ""

@@ -19,6 +19,8 @@ from r1vl_core.data.teacher.pace import Pace
 from r1vl_core.recent_rate import RecentRate
 from r1vl_core.records import Question
 
+_USELESS_AT_FIRST = 20
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -69,10 +71,21 @@ def teach_all(
     on_lesson: Callable[[int, Lesson], None],
     on_progress: Callable[[Standing], None] = lambda standing: None,
 ) -> None:
-    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place. As `ask_about_all`."""
+    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place. As `ask_about_all`.
+
+    Raises TeacherStopped as well when the first questions that are paid for all come to nothing: another model, or other settings, and
+    not the questions, are what is wrong then.
+    """
+    useless, any_good = count(1), False
 
     async def lesson(question: Question, asker: Asker) -> Lesson:
-        return await teach(question, asker, max_key_steps)
+        nonlocal any_good
+        taught = await teach(question, asker, max_key_steps)
+        any_good = any_good or not taught.reason
+        paid = any(not call.cached for call in taught.calls)
+        if not any_good and paid and next(useless) >= _USELESS_AT_FIRST:
+            raise TeacherStopped(_comes_to_nothing(service.dials, taught))
+        return taught
 
     ask_about_all(questions, lesson, service, cache, on_lesson, on_progress)
 
@@ -114,6 +127,13 @@ def ask_about_all(
     asyncio.run(run())
     if stops:
         raise stops[0]
+
+
+def _comes_to_nothing(dials: ChatService, last: Lesson) -> str:
+    return (
+        f"the first {_USELESS_AT_FIRST} questions that the {dials.ROLE} {dials.model} was paid for came to nothing (the last, {last.reason}: "
+        f"{last.detail}); check {dials.setting('model')}, request and max_answer_tokens, or run again to pay for as many more"
+    )
 
 
 async def _all(works: Sequence[Coroutine[Any, Any, None]]) -> None:
