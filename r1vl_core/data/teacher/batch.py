@@ -130,9 +130,10 @@ def ask_about_all(
 
 
 def _comes_to_nothing(dials: ChatService, last: Lesson) -> str:
+    who, check = f"the {dials.ROLE} {dials.model}", f"{dials.setting('model')}, request and max_answer_tokens"
     return (
-        f"the first {_USELESS_AT_FIRST} questions that the {dials.ROLE} {dials.model} was paid for came to nothing (the last, {last.reason}: "
-        f"{last.detail}); check {dials.setting('model')}, request and max_answer_tokens, or run again to pay for as many more"
+        f"the first {_USELESS_AT_FIRST} questions that {who} was paid for came to nothing (the last, {last.reason}: {last.detail}); "
+        f"check {check}, or run again to pay for as many more"
     )
 
 

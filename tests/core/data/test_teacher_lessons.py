@@ -333,7 +333,7 @@ def test_a_teacher_whose_first_answers_all_come_to_nothing_is_paid_for_no_more(t
     asked = questions(100)
     with serving(lambda request, number: says("Sure! Here are the steps: 1) look")) as chat:
         for run in (1, 2):  # what a rerun finds in the cache is paid for already
-            with pytest.raises(TeacherStopped, match=r"first 20 questions .* came to nothing \(the last, invalid_answer: extract: .*run again"):
+            with pytest.raises(TeacherStopped, match=r"first 20 questions .* to nothing \(the last, invalid_answer: extract: .*run again"):
                 taught(chat, tmp_path / "teacher.duckdb", asked, concurrency=4)
             assert 20 * run <= len(chat.requests) / 2 < 24 * run + 1
     with serving(lambda request, number: good_teacher(request, number)) as chat:
