@@ -21,8 +21,14 @@ _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
     "there are means find see it its of he she they i you gives giving substituting substitute simplifying simplify "
-    "whereas while where given \u6240\u4ee5 \u56e0\u6b64 \u6545 \u5219 \u5373 \u53ef\u5f97"
+    "whereas while where given using or \u6240\u4ee5 \u56e0\u6b64 \u6545 \u5219 \u5373 \u53ef\u5f97"
 )
+# What a clause begins with that says what is to be done, and what a number behind which is only a name.
+_INTENTS = word_set(
+    "need find calculate compute determine convert multiply divide subtract add consider compare recall solve let use apply"
+)
+_LABELS = word_set("step steps equation figure fig option part case question")
+_COMPARES = frozenset(("<", ">", "<=", ">=", "!=", "\u2248"))
 _LINKS = word_set("and or are than of the in on at with by to")
 _MAX_NAME = 5
 _MAX_VALUE = 3
@@ -189,7 +195,7 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
     while clause and clause[0] in _FILLER:
         place += len(clause[0]) + 1
         clause = clause[1:]
-    numbers = [index for index, piece in enumerate(clause) if piece[0].isdecimal()]
+    numbers = [index for index, piece in enumerate(clause) if piece[0].isdecimal() and not (index and clause[index - 1] in _LABELS)]
     if len(clause) == 2 and clause[0].isalpha() and numbers == [1]:
         return  # "row 2" names a place and says nothing
     num_equal = clause.count("=")
@@ -212,7 +218,9 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
 
 
 def _is_phrase(clause: list[str]) -> bool:
-    """Whether a clause has few words that say something."""
+    """Whether a clause has few words that say something, but some where it holds a sign, and does not say what is to be done."""
+    if clause[0] in _INTENTS or not (OPERATORS.isdisjoint(clause) or any(map(str.isalpha, clause)) or _COMPARES.intersection(clause)):
+        return False
     left = _MAX_PHRASE_WORDS
     for piece in clause:
         if piece.isalpha() and piece not in _LINKS:
@@ -240,6 +248,8 @@ def _num_unit_pieces(clause: list[str], at: int) -> int:
     unit, slash, other = (*clause[at : at + 3], "", "", "")[:3]
     if slash == "/" and unit in UNITS and other in UNITS:
         return 3
+    if unit == "in" and slash[:1].isalpha():
+        return 0  # "11 in order"
     return 1 if len(unit) > 1 and unit in UNITS else 0
 
 

@@ -6,22 +6,20 @@ language model would add (paper, section 3) is other words for the same thing.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import count, pairwise
+from itertools import count
 from typing import NamedTuple
 
-from r1vl_core.data.candidates import Candidate, closes_groups, find, has_group, says_power, statements, telling
+from r1vl_core.data.candidates import Candidate, find, statements
+from r1vl_core.data.told import lines_of, tell, tell_each
 from r1vl_core.reasoning.boundaries import REACH, stands_alone
 from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
 from r1vl_core.reasoning.normal_form import NormalText, normalise
 from r1vl_core.reasoning.paths import ReasoningPath, Section, parse
 
-_MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 _BARE_NUMBER = 4
-_GOES_ON = ("root", "root of", "divided", "multiplied", "equal", "equals")  # normal form reads them together with the next line
-_LEFT_OUT = re.compile(r"\n(?:\.++\n)++")
+_TRIES = 4  # equations from the end, until one says something new
 _BLOCK = 64  # paths
 
 
@@ -49,33 +47,40 @@ def _extract_block(paths: Sequence[ReasoningPath], max_key_steps: int) -> list[t
         raise ValueError(f"max_key_steps is {max_key_steps}: at least 1 key step a question is needed")
     each = list(map(_Steps, paths))
     lines = [list(steps.lines()) for steps in each]
-    found = [[(line, *find(line.joined)) for line in of_path] for of_path in lines]
-    return [_choose(steps, _best_first(of_path), max_key_steps) for steps, of_path in zip(each, found, strict=True)]
+    found = [[_Found(line, *find(line.joined)) for line in of_path] for of_path in lines]
+    return [_choose(steps, of_path, max_key_steps) for steps, of_path in zip(each, found, strict=True)]
 
 
-def _choose(steps: _Steps, candidates: Iterator[tuple[_Line, Candidate]], max_key_steps: int) -> tuple[tuple[str, ...], ...]:
-    """The first candidates that the path says and that say something new."""
-    said = _Said()
-    kept: list[tuple[tuple[int, int], tuple[str, ...]]] = []
-    for line, candidate in candidates:
-        if len(kept) == max_key_steps or (kept and candidate.rank == _BARE_NUMBER):
+class _Found(NamedTuple):
+    """A line, its equations, and its other clauses that say something, each behind its place."""
+
+    line: _Line
+    equations: list[Candidate]
+    others: list[tuple[int, str]]
+
+
+def _choose(steps: _Steps, found: Sequence[_Found], max_key_steps: int) -> tuple[tuple[str, ...], ...]:
+    """Of all that was found the best that the path says, nothing twice."""
+    chosen = _Chosen(steps)
+    equations = [(one.line, equation) for one in found for equation in one.equations]
+    for at, (line, candidate) in enumerate(equations, 1):
+        if chosen.take(line, candidate) == max_key_steps:
+            chosen.end_with(equations[at:])
+            return chosen.forms()
+    for line, candidate in _statements(found):
+        if chosen.kept and candidate.rank == _BARE_NUMBER:
             break  # a bare number is met by chance too often: only where a path offers nothing else
-        one = _Spelled(candidate)
-        # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
-        if one.needle and not said.holds(one.needle) and steps.reach(one, line):
-            kept.append(((line.number, candidate.place), one.forms()))
-            said.add(one)
-    return tuple(forms for _, forms in sorted(kept))
+        if chosen.take(line, candidate) == max_key_steps:
+            break
+    return chosen.forms()
 
 
-def _best_first(found: Sequence[tuple[_Line, list[Candidate], list[tuple[int, str]]]]) -> Iterator[tuple[_Line, Candidate]]:
-    """Every candidate by its rank, then in the order they stand; what is no equation is read only when the equations were not enough."""
-    clauses = []
-    for line, equations, others in found:
-        yield from ((line, equation) for equation in equations)
-        clauses += [(line, place, text) for place, text in others]
-    statements_found = [(line, candidate) for line, place, text in clauses for candidate in statements(text, place)]
-    yield from sorted(statements_found, key=lambda one: one[1].rank)
+def _statements(found: Sequence[_Found]) -> Iterator[tuple[_Line, Candidate]]:
+    """What the other clauses say, by its rank, then in the order they stand."""
+    said = [(line, candidate) for line, _, others in found for place, text in others for candidate in statements(text, place)]
+    # Of bare numbers the last: what a path without anything else comes to, and not what it starts from.
+    yield from sorted([one for one in said if one[1].rank < _BARE_NUMBER], key=lambda one: one[1].rank)
+    yield from reversed([one for one in said if one[1].rank == _BARE_NUMBER])
 
 
 class _Spelled:
@@ -149,6 +154,39 @@ def _may_hold(text: str, needle: str) -> bool:
     return True
 
 
+class _Chosen:
+    """The key steps taken so far."""
+
+    def __init__(self, steps: _Steps) -> None:
+        self.steps = steps
+        self.kept: list[tuple[tuple[int, int], _Spelled]] = []
+        self._said = _Said()
+        self._num_said = 0
+
+    def take(self, line: _Line, candidate: Candidate) -> int:
+        """Take a candidate, unless it was said; how many are taken."""
+        for _, one in self.kept[self._num_said :]:
+            self._said.add(one)
+        self._num_said = len(self.kept)
+        one = _Spelled(candidate)
+        # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
+        if one.needle and not self._said.holds(one.needle) and self.steps.reach(one, line):
+            self.kept.append(((line.number, candidate.place), one))
+        return len(self.kept)
+
+    def end_with(self, later: Sequence[tuple[_Line, Candidate]]) -> None:
+        """Put the last equation in the place of the last one taken: what a path comes to is a key step."""
+        last, size = self.kept.pop(), len(self.kept)
+        for line, candidate in reversed(later[-_TRIES:]):
+            if self.take(line, candidate) > size:
+                return
+        self.kept.append(last)
+
+    def forms(self) -> tuple[tuple[str, ...], ...]:
+        """The forms of each, in the order they stand."""
+        return tuple(one.forms() for _, one in sorted(self.kept, key=lambda one: one[0]))
+
+
 class _Line(NamedTuple):
     """Line `number` of those that may hold a candidate, and its pieces in one string: of step `step`, or, where that is None, of what all
     steps tell. `ends` says where each piece ends in that string, where they are not one to a token."""
@@ -188,19 +226,17 @@ class _Steps:
     def lines(self) -> Iterator[_Line]:
         """Every line that may hold a candidate: of what all steps tell, read at once, or else of each step."""
         texts = [step.text for step in self._path.steps]
-        told = _told(texts)
+        told = tell(texts)
         if told is not None:
             whole = normalise(told)
             self._haystacks[None] = Haystack([Section(whole.text, 0, len(whole.text))], [whole])
-            for number, line in enumerate(_lines(whole)):
+            for number, line in enumerate(lines_of(whole)):
                 yield _told_line(number, line)
             return
         numbers = count()
         for place, text in enumerate(texts):
-            sentences = len(text) <= _MAX_LINE and "\n" not in text and ". " in text and not has_group(text)
-            for part in [telling(text)] if sentences else text.split("\n"):
-                normal = normalise(part[:_MAX_LINE])
-                yield _Line(next(numbers), place, normal, normal.joined)
+            for line in map(normalise, tell_each(text)):
+                yield _Line(next(numbers), place, line, line.joined)
 
     def reach(self, one: _Spelled, line: _Line) -> bool:
         """Does the path say one of the forms, as a whole? `line` is where it comes from."""
@@ -223,33 +259,6 @@ class _Steps:
         if number not in self._normal:
             self._normal[number] = normalise(self._path.steps[number].text)
         return self._normal[number]
-
-
-def _told(texts: Sequence[str]) -> str | None:
-    """All that the steps tell, in lines where they have any; None where in their midst it might be read otherwise than in its step."""
-    if max(map(len, texts), default=0) > _MAX_LINE or any(map(says_power, texts)):
-        return None
-    whole = ". ".join(texts)
-    if "\n" in whole:
-        lines = [text.split("\n") for text in texts]
-        if any(line.rstrip().lower().endswith(_GOES_ON) for of_step in lines for line in of_step):
-            return None
-        # A full stop stands for each line of words that is left out, so that nothing is said across it.
-        told = ".\n".join(["\n".join([line and (telling(line) or ".") for line in of_step]) for of_step in lines])
-        told = _LEFT_OUT.sub(".\n", told)
-    else:
-        told = telling(whole)
-    return None if has_group(told) and not all(map(closes_groups, texts)) else told
-
-
-def _lines(whole: NormalText) -> Iterator[NormalText]:
-    """The lines of a text in normal form."""
-    starts = [token for token, gap in enumerate(whole.parts[2:-1:2], 1) if "\n" in gap] if "\n" in whole.text else []
-    if not starts:
-        yield whole
-        return
-    for first, end in pairwise((0, *starts, len(whole.pieces))):
-        yield NormalText("", whole.parts[2 * first : 2 * end + 1], whole.pieces[first:end])
 
 
 def generated_forms(core: str) -> tuple[str, ...]:

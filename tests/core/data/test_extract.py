@@ -50,10 +50,46 @@ _UNITS = ["v = 60 m / 4 s", "60 m / 4 s = 15 m / s", "r = 4 omega + 6 omega", "4
         (("v = 60 m / 4 s = 15 m/s", "R = 4 Ω + 6 Ω = 10 Ω"), _UNITS),
         (("1 kg = 1000 g", "9 + 5 = 14 cm"), ["1 kg = 1000 g", "9 + 5 = 14"]),
         (("The circle has 8 equal parts.",), ["circle has 8 equal parts"]),
+        (("The mean is (12 + 15 + 9) / 3 = 36 / 3.",), ["( 12 + 15 + 9 ) / 3 = 36 / 3"]),
+        (("The median of 3, 5, 7, 9 and 11 in order is 7.",), ["7"]),
+        (
+            (
+                "As step 2 will show, 5 + 7 = 12.",
+                "Multiply the first by 2. We need to find f(3): 4 * 3 = 12",
+            ),
+            ["5 + 7 = 12", "4 * 3 = 12"],
+        ),
+        (("First, convert 2.5 hours to minutes", "(1) + (2)", "or 25 %, using E = hc"), ["2.5 hours", "25 %", "e is hc"]),
     ],
 )
 def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
     assert first_forms(*steps) == expected
+
+
+@pytest.mark.parametrize("bullet", ["- ", "* ", "+ ", "\u2022 ", "\u2013 ", "\u00b7 ", "1. ", "2) ", "(3) ", "a) ", "(b) ", "- **", "  - "])
+def test_what_lists_put_before_a_line_is_no_sign_of_it(bullet: str) -> None:
+    listed = f"The squares:\n{bullet}3^2 + 4^2 = 25\n{bullet}x = 5\n{bullet}9 + 16 = 25"
+    assert first_forms(listed) == ["3 ^ 2 + 4 ^ 2 = 25", "x = 5", "9 + 16 = 25"]
+    assert first_forms(f"{bullet}9 + 16 = 25") == ["9 + 16 = 25"]
+    assert first_forms("-5 + 12 = 7\n-3 + 4 = 1") == ["- 5 + 12 = 7", "- 3 + 4 = 1"]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (
+            "\\begin{aligned}\nc^2 &= 3^2 + 4^2 \\\\\n&= 9 + 16 \\\\\n&= 25\n\\end{aligned}",
+            ["c ^ 2 = 3 ^ 2 + 4 ^ 2", "3 ^ 2 + 4 ^ 2 = 9 + 16", "9 + 16 = 25"],
+        ),
+        ("5 + 7\n= 12", ["5 + 7 = 12"]),
+        ("\\[ 5 + 7 \\]\n\\[ = 12 \\]", ["5 + 7 = 12"]),
+        ("\\begin{cases} x + y = 7 \\\\ x - y = 1 \\end{cases}", ["x + y = 7"]),
+        ("$$x + y = 7$$ $$x - y = 1$$", ["x + y = 7"]),
+        ("| leg | square |\n|---|---|\n| 3 | 3^2 = 9 |\n| 4 | 16 cm |", ["3 ^ 2 = 9", "16 cm"]),
+    ],
+)
+def test_a_calculation_over_several_lines_is_one_and_two_beside_each_other_are_two(step: str, expected: list[str]) -> None:
+    assert first_forms(step) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,7 +100,7 @@ def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
         ("P = 2(l + w)", []),
         ("2(a + b) = 34", ["34"]),
         ("V = π r^2 h", []),
-        ("4 + ? + 2 = 15, so ? = 9", ["15"]),
+        ("4 + ? + 2 = 15, so ? = 9", ["9"]),
         ("x^2 - 5x + 6 = (x - 2)(x - 3)", []),
         ("f(x) = 2x + 1", []),
         ("The domain is [2, ∞)", []),
@@ -84,6 +120,14 @@ def test_nothing_is_taken_by_half(step: str, expected: list[str]) -> None:
 
 def test_equations_win_when_there_is_too_much() -> None:
     assert first_forms("red is 4, blue is 6", "4 * 6 = 24", "24 + 1 = 25", limit=2) == ["4 * 6 = 24", "24 + 1 = 25"]
+
+
+def test_what_a_long_path_comes_to_is_among_its_key_steps() -> None:
+    sums = [f"{number} + 3 = {number + 3}" for number in range(10, 30)]
+    assert first_forms(*sums) == [*sums[:5], sums[-1]]
+    assert first_forms(*sums, "The total is 32, that is 29 + 3 = 32, as before.") == [*sums[:5], sums[-1]]  # nothing twice
+    assert first_forms("\n".join(sums), limit=2) == [sums[0], sums[-1]]
+    assert first_forms("c^2 = 25", "\\sqrt{25} = 5") == ["c ^ 2 = 25", "\u221a 25 = 5"]
 
 
 def test_the_forms_named_in_the_method() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from r1vl_core.data import extract
+from r1vl_core.data import extract, told
 from r1vl_core.data.candidates import find, has_group, statements, telling
 from r1vl_core.data.extract import extract_key_steps
 from r1vl_core.reasoning.boundaries import View, is_part_of_more, stands_alone
@@ -64,7 +64,7 @@ def test_words_alone_change_nothing(steps: list[str]) -> None:
     path = parse(render("d", "r", [step.replace("x squared", "x") for step in steps], "a"))
     found = extract_key_steps(path, 6)
     with pytest.MonkeyPatch.context() as whole:
-        whole.setattr(extract, "telling", lambda line: line)
+        whole.setattr(told, "telling", lambda line: line)
         assert extract_key_steps(path, 6) == found
 
 
@@ -73,7 +73,7 @@ def test_steps_read_as_one_line_say_what_each_says(steps: list[str]) -> None:
     path = parse(render("d", "r", steps, "a"))
     found = extract_key_steps(path, 6)
     with pytest.MonkeyPatch.context() as apart:
-        apart.setattr(extract, "_told", lambda texts: None)
+        apart.setattr(extract, "tell", lambda texts: None)
         assert extract_key_steps(path, 6) == found
 
 
@@ -107,7 +107,7 @@ def test_steps_read_at_once_say_what_the_lines_of_each_say(steps: list[str]) -> 
     path = parse(render("d", "r", steps, "a"))
     found = extract_key_steps(path, 6)
     with pytest.MonkeyPatch.context() as apart:
-        apart.setattr(extract, "_told", lambda texts: None)
+        apart.setattr(extract, "tell", lambda texts: None)
         assert extract_key_steps(path, 6) == found
 
 
