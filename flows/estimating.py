@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.progress import duration
@@ -12,6 +16,7 @@ from r1vl_core.data.teacher.batch import teach_all
 from r1vl_core.data.teacher.estimate import Estimate, draw_sample, estimate
 from r1vl_core.data.teacher.lesson import Lesson
 from tasks import curate
+from tasks.key_steps import to_extract
 from tasks.planning import ready
 from tasks.store import Store
 from tasks.teaching import open_cache, progress, service, teacher_of
@@ -20,17 +25,20 @@ from tasks.teaching import open_cache, progress, service, teacher_of
 def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
     """Ask the teacher about `size` questions, on the account of the preset's own run, and print what all would take.
 
-    Raises ValueError for a preset without a teacher and for questions that are not curated yet. TeacherStopped where the teacher stops.
+    "All" are those that the stage would ask about. Raises ValueError for a preset without a teacher, or with nothing to ask one, and for
+    questions that are not curated yet. TeacherStopped where the teacher stops.
     """
     from tasks.registry import STAGES
 
     dials = teacher_of(preset)
     extracting = preset.model_copy(update={"key_steps": preset.key_steps.model_copy(update={"extractor": "teacher"})})
     recipe, inputs = ready("key_steps", STAGES, extracting, Store(runtime.root))
-    questions = database.read_questions(inputs["curate"].path / curate.DATABASE)
+    console = Console(stderr=True)
+    questions = to_extract(preset, database.read_questions(inputs["curate"].path / curate.DATABASE), console.print)
+    if not questions:
+        raise ValueError(f"preset {preset.name}: every question that is drawn brings its key steps along; no teacher would be asked")
     sample = draw_sample(questions, size)
     lessons: dict[int, Lesson] = {}
-    console = Console(stderr=True)
     with open_cache(runtime.root, console.print) as cache, console.status("asking") as status:
         teach_all(
             sample,
@@ -40,10 +48,11 @@ def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
             lessons.__setitem__,
             lambda standing: status.update(progress(standing)),
         )
-    _print(estimate([lessons[place] for place in sorted(lessons)], len(questions), dials), dials)
+    taught = [lessons[place] for place in sorted(lessons)]
+    _print(estimate(taught, len(questions), dials), dials, [lesson for lesson in taught if lesson.reason])
 
 
-def _print(found: Estimate, dials: Teacher) -> None:
+def _print(found: Estimate, dials: Teacher, failed: Sequence[Lesson]) -> None:
     table = Table(
         title=f"{found.num_questions:,} questions with {dials.model}, from a sample of {found.num_sampled}",
         title_justify="left",
@@ -58,8 +67,15 @@ def _print(found: Estimate, dials: Teacher) -> None:
         "cost": cost,
         "budget": " and ".join(limits) or "none (key_steps.teacher.max_tokens, max_cost)",
         "time": f"{duration(found.hours * 3600)}, {found.concurrency} at once",
-        "teacher failed on": f"{found.failed} of {found.num_sampled}",
+        "teacher failed on": f"{found.failed} of {found.num_sampled}{_why(failed)}",
     }
     for name, value in rows.items():
         table.add_row(name, value)
     Console().print(table)
+
+
+def _why(failed: Sequence[Lesson]) -> str:
+    """What the teacher failed by, and the first failure in its own words."""
+    reasons = Counter(lesson.reason for lesson in failed)
+    told = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
+    return f": {escape(told)} (the first: {escape(failed[0].detail)})" if failed else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from r1vl_core.recent_rate import RecentRate
 from tasks.launch import WARNING
 
 SHOWN = ("reward", "step_rar", "step_rvr", "accuracy", "loss", "kl", "cost")
@@ -65,20 +66,20 @@ class Progress:
         self._publish = publish
         self._interval_s = interval_s
         self._clock = clock
-        self._first: tuple[int, float] | None = None
+        self._rate: RecentRate | None = None
         self._published: float | None = None
 
     def __call__(self, step: int, num_steps: int, metrics: Mapping[str, float]) -> None:
         """The stage finished step `step` of `num_steps`."""
         now = self._clock()
-        if self._first is None:
-            self._first = (step, now)  # steps before it were not done now (a resumed stage), or took the start-up along
+        rate = 0.0
+        if self._rate is None:
+            self._rate = RecentRate(now, step)  # steps before it were not done now (a resumed stage), or took the start-up along
+        else:
+            rate = self._rate.at(now, step)
         if self._published is None or now - self._published >= self._interval_s or step == num_steps:
             self._published = now
-            steps = step - self._first[0]
-            self._publish(
-                100.0 * step / num_steps, progress_line(step, num_steps, metrics, (now - self._first[1]) / steps if steps else None)
-            )
+            self._publish(100.0 * step / num_steps, progress_line(step, num_steps, metrics, 1 / rate if rate else None))
 
 
 class ForwardedLog:

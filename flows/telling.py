@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 
 from prefect import get_run_logger
 from prefect.runtime import flow_run
@@ -17,6 +18,7 @@ TERMINATED = f"{INTERRUPTED} (SIGTERM)"
 def tell_once(problem: Exception) -> None:
     """Log the problem's message in the run under way, unless that was done; from then on drop what repeats it."""
     get_run_logger().error("%s", problem, extra={LAST_WORD: True})
+    _let_go(problem)
     _drop_repetitions(_Repetition(str(problem), problem))
 
 
@@ -24,6 +26,13 @@ def tell_interruption(message: str) -> None:
     """Log that the run under way was interrupted, and what comes of it; from then on drop what repeats it."""
     get_run_logger().warning(message)
     _drop_repetitions(_Repetition(message, None))
+
+
+def _let_go(problem: BaseException | None) -> None:
+    """Free what the functions held that it came through: it is kept to the end, and DuckDB tells of every connection open by then."""
+    while problem is not None:
+        traceback.clear_frames(problem.__traceback__)
+        problem = problem.__cause__ or problem.__context__
 
 
 def is_last_word(record: logging.LogRecord) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from r1vl_core.data import curate, database
 from r1vl_core.data.readers import check_end, read_records
 from r1vl_core.data.set_aside import Lots
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
+from r1vl_core.recent_rate import RecentRate
 from r1vl_core.records import Question, Rejected, asked
 from tasks.checkpoints import check_model, digest_checkpoint, find_checkpoint
 from tasks.image_memory import StoredImageMemory
@@ -34,7 +36,7 @@ _CURES = {
 VALIDATION = "validation.duckdb"
 """Questions set aside, where there are any; handed on by the stages between curation and StepGRPO."""
 
-_FIRST_PROGRESS = 500
+_TELL_EVERY_S = 10.0
 
 
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
@@ -55,7 +57,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 def build(job: Build) -> Mapping[str, Any]:
     """Read, check, store; in bounded memory."""
     files = sources(job.preset, job.inputs)
-    tally = _Tally(job.log, files)
+    tally = Tally(job.log, files)
     memory = StoredImageMemory(job.root / DIGESTS)
     with job.engine(job.runtime) as map_shards:
         outcomes = curate.curate(files, _checks(job), memory=memory, map_shards=map_shards)
@@ -124,26 +126,27 @@ def _store(job: Build, outcomes: Iterable[Question | Rejected], files: Sequence[
     return {file.name: database.content_digest(file) for file in (path, aside)}
 
 
-class _Tally:
-    """Counts outcomes as they pass, and says now and then how far it is."""
+class Tally:
+    """Counts outcomes as they pass, and says every few seconds how far it is; `clock` gives seconds that only grow."""
 
-    def __init__(self, log: Callable[[str], None], sources: Sequence[Source]) -> None:
-        self._log, self._sources = log, sources
+    def __init__(self, log: Callable[[str], None], sources: Sequence[Source], clock: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._sources, self._clock = log, sources, clock
         self._first: Rejected | None = None
         self.num_read = self.num_questions = 0
 
     def counted(self, outcomes: Iterable[Question | Rejected]) -> Iterator[Question | Rejected]:
         """The same outcomes. Raises ValueError at their end when no question was among them."""
-        next_line = _FIRST_PROGRESS
+        told = self._clock()
+        rate = RecentRate(told)
         for outcome in outcomes:
             self.num_read += 1
             if isinstance(outcome, Question):
                 self.num_questions += 1
             elif self._first is None:
                 self._first = outcome
-            if self.num_read == next_line:
-                self._log(f"{self.num_read} records read")
-                next_line += max(_FIRST_PROGRESS, 10 ** (len(str(self.num_read)) - 1))
+            if (now := self._clock()) - told >= _TELL_EVERY_S:
+                told = now
+                self._log(f"{self.num_read:,} records read · {rate.at(now, self.num_read):,.0f} a second")
             yield outcome
         if not self.num_questions:
             raise ValueError(f"none of {self.num_read} records became a question; {_told(self._first, self._sources)}")

@@ -20,14 +20,15 @@ from r1vl_core.data.given import read_given
 from r1vl_core.data.sampling import draw
 from r1vl_core.data.shards import cut
 from r1vl_core.records import Question, Rejected
+from r1vl_core.report import Report
 from tasks import curate
-from tasks.brought_along import Extracted, bring
+from tasks.brought_along import Brought, Extracted, bring
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import weights_of
 
-REVISION = 9
+REVISION = 8
 DATABASE = "key_steps.duckdb"
 SHARD = 4096
 """Questions handed to a worker at a time, about a second of its work."""
@@ -55,9 +56,7 @@ def recipe(preset: Preset, inputs: Inputs) -> Recipe:
 
 def build(job: Build) -> Mapping[str, Any]:
     """Extract, store; a question whose path yields no key step is set aside, with the reason."""
-    curated = database.read_questions(job.inputs["curate"].path / curate.DATABASE)
-    questions = draw(curated, job.preset.key_steps.max_questions, weights_of(job.preset), job.preset.seed)
-    brought = bring(job.preset.key_steps.laid_over, curated, questions, job.log)
+    questions, brought = _drawn(job.preset, database.read_questions(job.inputs["curate"].path / curate.DATABASE), job.log)
     extracted = _extract(job, questions, brought.by_place)
     accepted, rejected = [], []
     for row, (question, found) in enumerate(zip(questions, extracted, strict=True), 1):
@@ -82,6 +81,18 @@ def build(job: Build) -> Mapping[str, Any]:
     return {"content": {DATABASE: database.content_digest(path), **_beside(job)}, "metrics": metrics}
 
 
+def to_extract(preset: Preset, curated: Sequence[Question], log: Callable[[str], None]) -> list[Question]:
+    """The questions that an extractor is asked about: those drawn, but for those whose key steps are brought along; these are told."""
+    questions, brought = _drawn(preset, curated, log)
+    return [question for place, question in enumerate(questions) if place not in brought.by_place]
+
+
+def _drawn(preset: Preset, curated: Sequence[Question], log: Callable[[str], None]) -> tuple[list[Question], Brought]:
+    """The questions of the stage, and what is brought along for them."""
+    questions = draw(curated, preset.key_steps.max_questions, weights_of(preset), preset.seed)
+    return questions, bring(preset.key_steps.laid_over, curated, questions, log)
+
+
 def _extract(job: Build, questions: Sequence[Question], brought: Mapping[int, Extracted]) -> list[Extracted]:
     """Key steps of every question: those brought along, by a question's place, and for the others by the extractor."""
     extracted = dict(brought)
@@ -96,7 +107,10 @@ def _by_rules(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     extract = partial(extract_each, max_key_steps=job.preset.key_steps.max_key_steps)
     with job.engine(job.runtime) as map_shards:
         shards = map_shards(extract, cut([question.reference_path for question in questions], SHARD))
-        found = [key_steps for shard in shards for key_steps in shard]
+        found: list[tuple[tuple[str, ...], ...]] = []
+        for shard in shards:
+            found.extend(shard)
+            job.on_report(Report(len(found), len(questions), {}))
     detail = "the steps hold no equation, quantity or named thing"
     return [Extracted(key_steps, "rules", "" if key_steps else "no_key_steps", detail) for key_steps in found]
 

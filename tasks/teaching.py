@@ -77,7 +77,7 @@ def progress(standing: Standing) -> str:
     """One line on how far the teacher is.
 
     >>> from r1vl_core.data.teacher.budget import Tokens
-    >>> progress(Standing(50, 200, Tokens(100_000, 20_000), 0.2, 10.0))
+    >>> progress(Standing(50, 200, Tokens(100_000, 20_000), 0.2, 5.0))
     '50/200 questions · 5.0 a second · 120,000 tokens · cost 0.2 · 30 s left'
     """
     left = f"{standing.seconds_left:.0f} s left" if standing.seconds_left < 600 else f"{standing.seconds_left / 60:.0f} min left"

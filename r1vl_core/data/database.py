@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -82,22 +82,22 @@ def write_key_steps(path: Path, questions: Iterable[Question], rejected: Iterabl
 def read_questions(path: Path) -> list[Question]:
     """All questions in stored order, with their reference paths and, where there are any, key steps. Raises ValueError."""
     with _reading(path) as connection:
-        return [_question(row) for row in connection.execute(_step("read_questions")).fetchall()]
+        return list(_questions(connection))
 
 
 def read_some_questions(path: Path, start: int, num: int) -> list[Question]:
     """`num` questions in stored order, from the `start`-th on, as `read_questions`. Raises ValueError."""
     with _reading(path) as connection:
-        return [_question(row) for row in connection.execute(_step("read_some_questions"), {"start": start, "num": num}).fetchall()]
+        return _questions_from(connection, start, num)
 
 
 def iterate(path: Path) -> Iterator[Question | Rejected]:
     """All questions, then all rejected rows, in stored order and in bounded memory. Raises ValueError."""
     with _reading(path) as connection:
-        for step, make in (("read_questions", _question), ("read_rejected", lambda row: Rejected(*row))):
-            rows = connection.cursor().execute(_step(step))
-            while batch := rows.fetchmany(_BATCH_ROWS):
-                yield from map(make, batch)
+        yield from _questions(connection)
+        rows = connection.cursor().execute(_step("read_rejected"))
+        while batch := rows.fetchmany(_BATCH_ROWS):
+            yield from (Rejected(*row) for row in batch)
 
 
 def read_rejected(path: Path) -> list[Rejected]:
@@ -188,6 +188,20 @@ def _with_key_steps(questions: Iterable[Question]) -> Iterator[Question]:
     for question in questions:
         assert question.key_steps, f"question {question.id} has no key steps; it belongs to the rejected rows"
         yield question
+
+
+def _questions(connection: duckdb.DuckDBPyConnection) -> Iterator[Question]:
+    """All questions in stored order, batch by batch: their positions count from 0 without a gap."""
+    for start in count(0, _BATCH_ROWS):
+        batch = _questions_from(connection, start, _BATCH_ROWS)
+        yield from batch
+        if len(batch) < _BATCH_ROWS:
+            return
+
+
+def _questions_from(connection: duckdb.DuckDBPyConnection, start: int, num: int) -> list[Question]:
+    rows = connection.execute(_step("read_questions"), {"start": start, "stop": start + num}).fetchall()
+    return [_question(row) for row in rows]
 
 
 def _question(row: tuple[Any, ...]) -> Question:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import count, pairwise
+from itertools import count
 from typing import NamedTuple
 
-from r1vl_core.data.candidates import Candidate, find, has_group, statements, telling
-from r1vl_core.data.layout import MAX_LINE, as_meant, rows_of, told_by
+from r1vl_core.data.candidates import Candidate, find, statements
+from r1vl_core.data.told import lines_of, tell, tell_each
 from r1vl_core.reasoning.boundaries import REACH, stands_alone
 from r1vl_core.reasoning.key_steps import CompiledForm, Haystack, compile_form, compile_pieces
 from r1vl_core.reasoning.normal_form import NormalText, normalise
@@ -47,21 +47,25 @@ def _extract_block(paths: Sequence[ReasoningPath], max_key_steps: int) -> list[t
         raise ValueError(f"max_key_steps is {max_key_steps}: at least 1 key step a question is needed")
     each = list(map(_Steps, paths))
     lines = [list(steps.lines()) for steps in each]
-    found = [[(line, *find(line.joined)) for line in of_path] for of_path in lines]
+    found = [[_Found(line, *find(line.joined)) for line in of_path] for of_path in lines]
     return [_choose(steps, of_path, max_key_steps) for steps, of_path in zip(each, found, strict=True)]
 
 
-_Found = tuple["_Line", list[Candidate], list[tuple[int, str]]]
-"""A line, its equations, and its other clauses behind their places."""
+class _Found(NamedTuple):
+    """A line, its equations, and its other clauses that say something, each behind its place."""
+
+    line: _Line
+    equations: list[Candidate]
+    others: list[tuple[int, str]]
 
 
 def _choose(steps: _Steps, found: Sequence[_Found], max_key_steps: int) -> tuple[tuple[str, ...], ...]:
-    """The first candidates that the path says and that say something new; where there are too many equations, the last one too."""
+    """Of all that was found the best that the path says, nothing twice."""
     chosen = _Chosen(steps)
-    equations = [(line, equation) for line, of_line, _ in found for equation in of_line]
-    for number, one in enumerate(equations, 1):
-        if chosen.take(*one) == max_key_steps:
-            chosen.end_with(equations[number:])
+    equations = [(one.line, equation) for one in found for equation in one.equations]
+    for at, (line, candidate) in enumerate(equations, 1):
+        if chosen.take(line, candidate) == max_key_steps:
+            chosen.end_with(equations[at:])
             return chosen.forms()
     for line, candidate in _statements(found):
         if chosen.kept and candidate.rank == _BARE_NUMBER:
@@ -72,11 +76,11 @@ def _choose(steps: _Steps, found: Sequence[_Found], max_key_steps: int) -> tuple
 
 
 def _statements(found: Sequence[_Found]) -> Iterator[tuple[_Line, Candidate]]:
-    """What the clauses without an equation say, by its rank, then in the order they stand; of bare numbers the last first: what a path
-    without anything else comes to, and not what it starts from."""
-    each = [(line, candidate) for line, _, clauses in found for place, text in clauses for candidate in statements(text, place)]
-    yield from sorted([one for one in each if one[1].rank < _BARE_NUMBER], key=lambda one: one[1].rank)
-    yield from reversed([one for one in each if one[1].rank == _BARE_NUMBER])
+    """What the other clauses say, by its rank, then in the order they stand."""
+    said = [(line, candidate) for line, _, others in found for place, text in others for candidate in statements(text, place)]
+    # Of bare numbers the last: what a path without anything else comes to, and not what it starts from.
+    yield from sorted([one for one in said if one[1].rank < _BARE_NUMBER], key=lambda one: one[1].rank)
+    yield from reversed([one for one in said if one[1].rank == _BARE_NUMBER])
 
 
 class _Spelled:
@@ -154,27 +158,25 @@ class _Chosen:
     """The key steps taken so far."""
 
     def __init__(self, steps: _Steps) -> None:
-        self._steps = steps
+        self.steps = steps
         self.kept: list[tuple[tuple[int, int], _Spelled]] = []
         self._said = _Said()
+        self._num_said = 0
 
     def take(self, line: _Line, candidate: Candidate) -> int:
         """Take a candidate, unless it was said; how many are taken."""
+        for _, one in self.kept[self._num_said :]:
+            self._said.add(one)
+        self._num_said = len(self.kept)
         one = _Spelled(candidate)
         # Nothing twice: not the same statement again, and not a number that stands in an equation already taken.
-        if one.needle and not self._said.holds(one.needle) and self._steps.reach(one, line):
+        if one.needle and not self._said.holds(one.needle) and self.steps.reach(one, line):
             self.kept.append(((line.number, candidate.place), one))
-            self._said.add(one)
         return len(self.kept)
 
     def end_with(self, later: Sequence[tuple[_Line, Candidate]]) -> None:
         """Put the last equation in the place of the last one taken: what a path comes to is a key step."""
-        if not later:
-            return
-        last, self._said = self.kept.pop(), _Said()
-        size = len(self.kept)
-        for _, one in self.kept:
-            self._said.add(one)
+        last, size = self.kept.pop(), len(self.kept)
         for line, candidate in reversed(later[-_TRIES:]):
             if self.take(line, candidate) > size:
                 return
@@ -223,23 +225,18 @@ class _Steps:
 
     def lines(self) -> Iterator[_Line]:
         """Every line that may hold a candidate: of what all steps tell, read at once, or else of each step."""
-        texts = [as_meant(step.text) for step in self._path.steps]
-        # Where the layout was taken off, every key step is looked for in its step as it stands.
-        is_plain = all(text == step.text for text, step in zip(texts, self._path.steps, strict=True))
-        told = told_by(texts) if is_plain else None
+        texts = [step.text for step in self._path.steps]
+        told = tell(texts)
         if told is not None:
             whole = normalise(told)
             self._haystacks[None] = Haystack([Section(whole.text, 0, len(whole.text))], [whole])
-            for number, line in enumerate(_lines(whole)):
+            for number, line in enumerate(lines_of(whole)):
                 yield _told_line(number, line)
             return
         numbers = count()
         for place, text in enumerate(texts):
-            sentences = len(text) <= MAX_LINE and "\n" not in text and ". " in text and not has_group(text)
-            rows = rows_of(text)
-            for part in [telling(text)] if sentences and len(rows) == 1 else rows:
-                normal = normalise(part[:MAX_LINE])
-                yield _Line(next(numbers), place, normal, normal.joined)
+            for line in map(normalise, tell_each(text)):
+                yield _Line(next(numbers), place, line, line.joined)
 
     def reach(self, one: _Spelled, line: _Line) -> bool:
         """Does the path say one of the forms, as a whole? `line` is where it comes from."""
@@ -262,16 +259,6 @@ class _Steps:
         if number not in self._normal:
             self._normal[number] = normalise(self._path.steps[number].text)
         return self._normal[number]
-
-
-def _lines(whole: NormalText) -> Iterator[NormalText]:
-    """The lines of a text in normal form."""
-    starts = [token for token, gap in enumerate(whole.parts[2:-1:2], 1) if "\n" in gap] if "\n" in whole.text else []
-    if not starts:
-        yield whole
-        return
-    for first, end in pairwise((0, *starts, len(whole.pieces))):
-        yield NormalText("", whole.parts[2 * first : 2 * end + 1], whole.pieces[first:end])
 
 
 def generated_forms(core: str) -> tuple[str, ...]:

@@ -22,25 +22,14 @@ INSERT INTO rejected BY NAME SELECT * FROM batch;
 SELECT schema_version FROM meta;
 
 -- name: read_questions
+-- By range of positions, which are stored in order: a sort of all, with every text in it, would be held in memory beside its result.
 SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, q.source_id, coalesce(p.text, '') AS reference_path, k.key_steps
-FROM questions q
-LEFT JOIN reasoning_paths p ON p.question_id = q.id
+FROM (SELECT * FROM questions WHERE position >= $start AND position < $stop) q
+LEFT JOIN (SELECT question_id, text FROM reasoning_paths WHERE position >= $start AND position < $stop) p ON p.question_id = q.id
 LEFT JOIN (
     SELECT question_id, list(forms ORDER BY number) AS key_steps
     FROM key_steps
-    GROUP BY question_id
-) k ON k.question_id = q.id
-ORDER BY q.position;
-
--- name: read_some_questions
-WITH wanted AS (SELECT * FROM questions ORDER BY position LIMIT $num OFFSET $start)
-SELECT q.id, q.source, q.image, q.image_sha256, q.text, q.choices, q.answer, q.source_id, coalesce(p.text, '') AS reference_path, k.key_steps
-FROM wanted q
-LEFT JOIN reasoning_paths p ON p.question_id = q.id
-LEFT JOIN (
-    SELECT question_id, list(forms ORDER BY number) AS key_steps
-    FROM key_steps
-    WHERE question_id IN (SELECT id FROM wanted)
+    WHERE position >= $start AND position < $stop
     GROUP BY question_id
 ) k ON k.question_id = q.id
 ORDER BY q.position;

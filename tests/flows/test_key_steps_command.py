@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,30 @@ def test_counts_are_of_sources_steps_forms_and_what_was_set_aside(root: Path) ->
     assert sum(row["steps"] * row["questions"] for row in counts["steps_a_question"]) == source["key_steps"]
     assert sum(row["forms"] * row["key_steps"] for row in counts["forms_a_step"]) == source["forms"]
     assert "questions" in key_steps("stats", root=root).stdout
+
+
+def test_an_estimate_is_of_the_questions_that_the_run_would_ask_about_and_of_no_others(root: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(root, tmp_path / "root"))
+    exported = tmp_path / "all.jsonl"
+    assert key_steps("export", str(exported), root=root).returncode == 0
+    lines = exported.read_text().splitlines(keepends=True)
+    half, whole = tmp_path / "half.jsonl", str(exported)
+    half.write_text("".join(lines[:12]))
+    with serving(rule_teacher) as chat:
+        preset = write_preset(root, chat.url)
+        arguments = ("--set", "key_steps.teacher.model=drawn", "--sample", "4", "--set", "key_steps.max_questions=6")
+        done = key_steps("estimate", preset, *arguments, root=root)
+        assert "6 questions with drawn, from a sample of 4 " in done.stdout, done.stderr
+        asked = [json.dumps(request) for request in chat.requests]
+        build(root, preset, **{"key_steps.extractor": "teacher", "key_steps.teacher.model": "drawn", "key_steps.max_questions": "6"})
+        assert len({*asked, *(json.dumps(request) for request in chat.requests)}) == len(chat.requests) == 6 * 3
+        rest = key_steps("estimate", preset, "--set", f"key_steps.laid_over={half}", root=root)
+        assert "12 questions with teacher-1, from a sample of 12 " in rest.stdout, rest.stderr
+        none = key_steps("estimate", preset, "--set", f"key_steps.laid_over={whole}", root=root)
+    assert none.returncode == 2
+    assert none.stderr.splitlines()[-1] == (
+        "r1vl: preset small: every question that is drawn brings its key steps along; no teacher would be asked"
+    )
 
 
 def test_an_estimate_asks_a_sample_whose_answers_the_run_itself_finds(root: Path) -> None:

@@ -16,7 +16,10 @@ from r1vl_core.data.teacher.cache import AnswerCache
 from r1vl_core.data.teacher.endpoint import connected
 from r1vl_core.data.teacher.lesson import Lesson, teach
 from r1vl_core.data.teacher.pace import Pace
+from r1vl_core.recent_rate import RecentRate
 from r1vl_core.records import Question
+
+_USELESS_AT_FIRST = 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,9 +27,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a batch is: questions done of all, tokens and money spent by this recipe so far, seconds since it began.
+    """How far a batch is: questions done of all, tokens and money spent by this recipe so far, questions a second of late.
 
-    >>> Standing(50, 200, Tokens(1000, 10), 0.5, 10.0).seconds_left
+    >>> Standing(50, 200, Tokens(1000, 10), 0.5, 5.0).seconds_left
     30.0
     """
 
@@ -34,16 +37,11 @@ class Standing:
     total: int
     spent: Tokens
     cost: float
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Questions a second."""
-        return self.done / self.seconds if self.seconds else 0.0
+    rate: float
 
     @property
     def seconds_left(self) -> float:
-        """Seconds to go at this rate; infinite while nothing is done."""
+        """Seconds to go at this rate; infinite while there is none."""
         return (self.total - self.done) / self.rate if self.rate else float("inf")
 
 
@@ -73,10 +71,21 @@ def teach_all(
     on_lesson: Callable[[int, Lesson], None],
     on_progress: Callable[[Standing], None] = lambda standing: None,
 ) -> None:
-    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place. As `ask_about_all`."""
+    """Teach every question; `on_lesson` hears each lesson as it ends, with the question's place. As `ask_about_all`.
+
+    Raises TeacherStopped as well when the first questions that are paid for all come to nothing: another model, or other settings, and
+    not the questions, are what is wrong then.
+    """
+    useless, any_good = count(1), False
 
     async def lesson(question: Question, asker: Asker) -> Lesson:
-        return await teach(question, asker, max_key_steps)
+        nonlocal any_good
+        taught = await teach(question, asker, max_key_steps)
+        any_good = any_good or not taught.reason
+        paid = any(not call.cached for call in taught.calls)
+        if not any_good and paid and next(useless) >= _USELESS_AT_FIRST:
+            raise TeacherStopped(_comes_to_nothing(service.dials, taught))
+        return taught
 
     ask_about_all(questions, lesson, service, cache, on_lesson, on_progress)
 
@@ -98,7 +107,7 @@ def ask_about_all(
     stops: list[TeacherStopped] = []
 
     async def run() -> None:
-        began = monotonic()
+        rate = RecentRate(monotonic())
         async with connected(service.dials, service.key) as endpoint:
             asker = Asker(service.dials, endpoint, cache, service.scope, service.pace)
             waiting = iter(enumerate(items))  # shared by all that work
@@ -108,8 +117,8 @@ def ask_about_all(
                 try:
                     for place, item in waiting:
                         on_result(place, await work_on(item, asker))
-                        spent = asker.budget.spent
-                        on_progress(Standing(next(done), len(items), spent, spent.cost(service.dials), monotonic() - began))
+                        spent, num = asker.budget.spent, next(done)
+                        on_progress(Standing(num, len(items), spent, spent.cost(service.dials), rate.at(monotonic(), num)))
                 except TeacherStopped as stop:  # the others end the calls they have begun, since those are paid for
                     stops.append(stop)
 
@@ -118,6 +127,14 @@ def ask_about_all(
     asyncio.run(run())
     if stops:
         raise stops[0]
+
+
+def _comes_to_nothing(dials: ChatService, last: Lesson) -> str:
+    who, check = f"the {dials.ROLE} {dials.model}", f"{dials.setting('model')}, request and max_answer_tokens"
+    return (
+        f"the first {_USELESS_AT_FIRST} questions that {who} was paid for came to nothing (the last, {last.reason}: {last.detail}); "
+        f"check {check}, or run again to pay for as many more"
+    )
 
 
 async def _all(works: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -60,6 +60,15 @@ def test_more_rows_than_a_batch(tmp_path: Path) -> None:
     assert read_questions(tmp_path / "a.duckdb") == questions
 
 
+@pytest.mark.parametrize("num", [1, 4, 5, 8, 9])
+def test_batches_of_questions_join_without_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num: int) -> None:
+    questions = [question(number) for number in range(num)]
+    write_key_steps(tmp_path / "q.duckdb", questions)
+    monkeypatch.setattr(database, "_BATCH_ROWS", 4)
+    assert read_questions(tmp_path / "q.duckdb") == list(database.iterate(tmp_path / "q.duckdb")) == questions
+    assert database.read_some_questions(tmp_path / "q.duckdb", 3, 4) == questions[3:7]
+
+
 def test_nothing_at_all(tmp_path: Path) -> None:
     write_curated(tmp_path / "a.duckdb", [], [])
     assert read_questions(tmp_path / "a.duckdb") == []

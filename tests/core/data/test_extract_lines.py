@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from r1vl_core.data import extract
+from r1vl_core.data import extract, told
 from r1vl_core.data.candidates import find, has_group, statements, telling
 from r1vl_core.data.extract import extract_key_steps
 from r1vl_core.reasoning.boundaries import View, is_part_of_more, stands_alone
@@ -64,7 +64,7 @@ def test_words_alone_change_nothing(steps: list[str]) -> None:
     path = parse(render("d", "r", [step.replace("x squared", "x") for step in steps], "a"))
     found = extract_key_steps(path, 6)
     with pytest.MonkeyPatch.context() as whole:
-        whole.setattr(extract, "telling", lambda line: line)
+        whole.setattr(told, "telling", lambda line: line)
         assert extract_key_steps(path, 6) == found
 
 
@@ -73,7 +73,7 @@ def test_steps_read_as_one_line_say_what_each_says(steps: list[str]) -> None:
     path = parse(render("d", "r", steps, "a"))
     found = extract_key_steps(path, 6)
     with pytest.MonkeyPatch.context() as apart:
-        apart.setattr(extract, "told_by", lambda texts: None)
+        apart.setattr(extract, "tell", lambda texts: None)
         assert extract_key_steps(path, 6) == found
 
 
@@ -107,7 +107,7 @@ def test_steps_read_at_once_say_what_the_lines_of_each_say(steps: list[str]) -> 
     path = parse(render("d", "r", steps, "a"))
     found = extract_key_steps(path, 6)
     with pytest.MonkeyPatch.context() as apart:
-        apart.setattr(extract, "told_by", lambda texts: None)
+        apart.setattr(extract, "tell", lambda texts: None)
         assert extract_key_steps(path, 6) == found
 
 
@@ -117,6 +117,9 @@ def test_steps_read_at_once_say_what_the_lines_of_each_say(steps: list[str]) -> 
 @example(["Start. 12 divided\n\nby 4."])
 @example(["Start. It is false that 3 + 4 = 7.\n3 + 4\nWe see that all holds\n= 7"])
 @example(["Start. 2 + 3 = 5. \\frac", "Start. 3 * 4 = 12."])
+@example(["* (1) "])
+@example(["1) $-5 + 12 = 7$\n2) \\(-x = 5\\)\n(a) **-2 + 3 = 1**"])
+@example(["50% & \n=1. 50%\nof it"])
 def test_whatever_broken_markup_a_path_holds_it_says_its_key_steps(steps: list[str]) -> None:
     path = parse(render("d", "r", steps, "a"))
     assert None not in match(path, compile_key_steps(extract_key_steps(path, 6)))

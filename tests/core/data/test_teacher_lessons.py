@@ -327,3 +327,25 @@ def test_a_sample_estimates_the_cost_of_all_and_is_paid_for_once(tmp_path: Path)
     assert found.tokens == Tokens(8400, 1680)
     assert found.cost == pytest.approx(found.tokens.cost(chat.teacher()))
     assert 0 < found.cost_half_width < found.cost
+
+
+def test_a_teacher_whose_first_answers_all_come_to_nothing_is_paid_for_no_more(tmp_path: Path) -> None:
+    asked = questions(100)
+    with serving(lambda request, number: says("Sure! Here are the steps: 1) look")) as chat:
+        for run in (1, 2):  # what a rerun finds in the cache is paid for already
+            with pytest.raises(TeacherStopped, match=r"first 20 questions .* to nothing \(the last, invalid_answer: extract: .*run again"):
+                taught(chat, tmp_path / "teacher.duckdb", asked, concurrency=4)
+            assert 20 * run <= len(chat.requests) / 2 < 24 * run + 1
+    with serving(lambda request, number: good_teacher(request, number)) as chat:
+        lessons = taught(chat, tmp_path / "teacher.duckdb", asked, concurrency=4)
+    assert any(lesson.reason for lesson in lessons)
+    assert not lessons[-1].reason
+
+
+def test_a_teacher_that_knew_one_question_may_fail_on_all_others(tmp_path: Path) -> None:
+    def knows_one(request: dict[str, Any], number: int) -> Reply:
+        return good_teacher(request, number) if "Board 0" in json.dumps(request) or which(request) == "augment" else says("No.")
+
+    with serving(knows_one) as chat:
+        lessons = taught(chat, tmp_path / "teacher.duckdb", questions(40), concurrency=1)
+    assert [bool(lesson.reason) for lesson in lessons] == [False] + [True] * 39
