@@ -99,6 +99,19 @@ def test_a_held_out_file_that_will_not_do_is_refused(tmp_path: Path, heldout: st
         check_inputs("stepgrpo", STAGES, preset)  # no stage up to this one reads it
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [('[{"messages": []}]', "no column 'index'"), (HEADER, "no row with a picture"), (HEADER + "0\tq\tAAAA\t5\n", "neither a picture nor")],
+)
+def test_a_file_that_must_stay_unseen_is_looked_at_before_anything_is_built(tmp_path: Path, content: str, message: str) -> None:
+    unseen = tmp_path / "unseen.tsv"
+    unseen.write_text(content)
+    settings = {"contamination_data": [str(unseen)]}
+    (line,) = problems(own_preset(tmp_path, [record()], HEADER + row(), curate=settings), "curate")
+    assert str(unseen) in line
+    assert message in line
+
+
 def test_everything_wrong_is_said_at_once_and_a_plan_says_the_same(tmp_path: Path) -> None:
     preset = own_preset(tmp_path, [], "", model=str(tmp_path / "images"))
     lines = problems(preset)
