@@ -21,8 +21,9 @@ _TABLE_ROW = re.compile(r"[ \t]*+\|[ \t].*\|[ \t]*+")
 _GOES_ON = re.compile(r"(?<![\s&])\s++(?:(?:\\\[|\$\$)\s*+)?+(?:&++ ?)?+(?==(?!=))")
 _DISPLAY_END = r"\\\\(?=\s)(?!\s*+=)|(?<=\$\$)\s*+(?=\$\$)|(?<=\\\])\s*+(?=\\\[)"
 _LATEX_END, _LINE_END = re.compile(_DISPLAY_END), re.compile(rf"\n|{_DISPLAY_END}")
-_BEFORE_EQUALS = " \t&[\\$"
+_GOES_ON_BELOW = re.compile(r"\n[\s&\[\\$]*+=")  # no less often than `_GOES_ON` is found over the end of a line
 _LEFT_OUT = re.compile(r"\n(?:\.++\n)++")
+_MAX_LEANING = 20  # characters
 _LEANS_ON = ("root", "root of", "divided", "multiplied", "equal", "equals")  # what the next line begins with belongs to these
 
 
@@ -37,22 +38,21 @@ def tell(texts: Sequence[str]) -> str | None:
     whole = ". ".join(texts)
     if _has_display_end(whole):
         return None
-    told: str | None
-    if "\n" in whole or any(map(_BULLET.match, texts)):
-        told = _tell_lines([[_without_bullet(line) for line in text.split("\n")] for text in texts])
-    else:
+    if "\n" not in whole and not any(map(_BULLET.match, texts)):
         told = telling(whole)
-    return None if told is None or (has_group(told) and not all(map(closes_groups, texts))) else told
-
-
-def _tell_lines(steps: Sequence[Sequence[str]]) -> str | None:
-    for line in (line for step in steps for line in step):
-        goes_on = line.lstrip(_BEFORE_EQUALS).startswith("=")
-        if goes_on or line.rstrip().lower().endswith(_LEANS_ON) or ("|" in line and _TABLE_ROW.fullmatch(line)):
+    elif _GOES_ON_BELOW.search(whole) or ("|" in whole and any(map(_TABLE_ROW.fullmatch, whole.split("\n")))):
+        return None
+    else:
+        steps = [text.split("\n") for text in texts]
+        if any(line.rstrip()[-_MAX_LEANING:].lower().endswith(_LEANS_ON) for step in steps for line in step):
             return None
-    # A full stop stands for each line of words that is left out, so that nothing is said across it.
-    told = ".\n".join(["\n".join([line and (telling(line) or ".") for line in step]) for step in steps])
-    return _LEFT_OUT.sub(".\n", told)
+        told = _LEFT_OUT.sub(".\n", ".\n".join(["\n".join(map(_tell_line, step)) for step in steps]))
+    return None if has_group(told) and not all(map(closes_groups, texts)) else told
+
+
+def _tell_line(line: str) -> str:
+    """A full stop stands for a line of words that is left out, so that nothing is said across it."""
+    return line and (telling(_without_bullet(line)) or ".")
 
 
 def tell_each(text: str) -> Iterator[str]:
