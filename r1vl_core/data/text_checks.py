@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json.encoder
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,6 +31,7 @@ _NO_PATH = (
     "no reasoning path (the assistant's message, 'solution' beside 'problem', 'reference_path' beside 'question'), nor an answer with "
     "key_steps, which do without one"
 )
+_LETTER = re.compile(r"[(\[*]{0,3}([A-Z])(?:[)\].:*]|\Z)")
 _spelled: Callable[[str], str] = json.encoder.encode_basestring
 
 
@@ -163,8 +165,8 @@ def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejecte
         answers.check_gold(answer, wording.choices)
     except ValueError as error:
         return reject(record, "answer_mismatch", f"the {error}")
-    if record.choices and not answers.read_gold(answer, wording.choices).letters:
-        # Choices in a field of their own are meant as such; an index into them, as some tables have, is no answer.
+    if wording.choices and not _names_a_choice(answer, wording.choices):
+        # No response could be right; an index into the choices, as some tables have, is no answer either.
         said = ", ".join(f"{letter}: {text}" for letter, text in wording.choices)
         why = f"the answer {answer!r:.80} is none of the choices {said:.200}; write its letter or its text"
         return reject(record, "answer_mismatch", why)
@@ -175,6 +177,11 @@ def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejecte
     ):  # with and without a remark behind it
         return reject(record, "answer_mismatch", f"the path ends with {answer!r:.100}, the record's answer is {record.answer!r:.100}")
     return None
+
+
+def _names_a_choice(answer: str, choices: tuple[tuple[str, str], ...]) -> bool:
+    label = _LETTER.match(answer)  # nearly every answer, told at a hundredth of the cost
+    return (label is not None and any(label[1] == letter for letter, _ in choices)) or bool(answers.read_gold(answer, choices).letters)
 
 
 def _differs(answer: str, gold: str, wording: Wording) -> bool:

@@ -179,7 +179,7 @@ def test_ids_depend_on_content_alone(folder: Folder, tmp_path: Path) -> None:
     (here,) = run(folder, [record("What is the sum?", path("12"))]).questions
     (there,) = run(folder, [record("Question: what is the sum?", path("13"), "moved/same.webp")]).questions
     assert here.id == there.id
-    (other,) = run(folder, [record("What is the sum?\nChoices:\nA: 1\nB: 2")]).questions
+    (other,) = run(folder, [record("What is the sum?\nChoices:\nA: 1\nB: 2", path("B"))]).questions
     assert other.id != here.id
 
 

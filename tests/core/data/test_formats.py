@@ -139,6 +139,19 @@ def test_a_remark_taken_off_hides_no_conflict(pictured: Folder, ending: str, ans
     assert rejected.reason == "answer_mismatch"
 
 
+@pytest.mark.parametrize(
+    ("ending", "is_one"),
+    [("18", False), ("None of the above", False), ("B", True), ("(b)", True), ("**B.**", True), ("15", True), ("It is 15.", True)],
+)
+def test_an_answer_that_is_none_of_the_choices_is_no_question(pictured: Folder, ending: str, is_one: bool) -> None:
+    """Wherever the choices stand: in a database of ours they have a field of their own, and what was accepted is accepted again."""
+    in_text = {**record("Which?\nChoices:\nA: 12\nB: 15", path(ending))}
+    apart = {"question": "Which?", "choices": ["12", "15"], "reference_path": path(ending), "answer": "", "image": in_text["images"]}
+    for one in (in_text, apart):
+        found = read(pictured, pictured.source([one]))
+        assert [rejected.reason for rejected in found.rejected] == ([] if is_one else ["answer_mismatch"])
+
+
 def test_several_sources_are_read_in_order_and_their_weights_kept(pictured: Folder) -> None:
     here = pictured.source([record("One?"), record("Two?")], "a.json")
     there = pictured.source([record("two?"), paper(3)], "b.json").model_copy(update={"name": "other", "weight": 2.5})
