@@ -32,6 +32,7 @@ _NO_PATH = (
     "key_steps, which do without one"
 )
 _LETTER = re.compile(r"[(\[*]{0,3}([A-Z])(?:[)\].:*]|\Z)")
+_AROUND = " .$*"
 _spelled: Callable[[str], str] = json.encoder.encode_basestring
 
 
@@ -180,8 +181,11 @@ def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejecte
 
 
 def _names_a_choice(answer: str, choices: tuple[tuple[str, str], ...]) -> bool:
-    label = _LETTER.match(answer)  # nearly every answer, told at a hundredth of the cost
-    return (label is not None and any(label[1] == letter for letter, _ in choices)) or bool(answers.read_gold(answer, choices).letters)
+    # Nearly every answer is a choice's letter or its text to the letter: told at a hundredth of the cost.
+    label, text = _LETTER.match(answer), answer.strip(_AROUND)
+    if any((label and label[1] == letter) or choice == text for letter, choice in choices):
+        return True
+    return bool(answers.read_gold(answer, choices).letters)
 
 
 def _differs(answer: str, gold: str, wording: Wording) -> bool:

@@ -80,7 +80,9 @@ def _record(draw: random.Random, number: int, kind: float) -> dict[str, Any]:
         f"### Step {i}: {_sentence(draw, 40)} {a} + {b} = {a + b}. {_sentence(draw, 12)}."
         for i, (a, b) in enumerate(((draw.randint(1, 99), draw.randint(1, 99)) for _ in range(draw.randint(3, 5))), 1)
     ]
-    answer = draw.choice([f"{numbers[0]}", f"B: {numbers[1]}", "C", f"{numbers[2]}.", "yes", f"${numbers[3]}$"])
+    answer = draw.choice(
+        [f"{numbers[0]}", f"B: {numbers[1]}", "C", f"{numbers[2]}.", "D" if "\n" in question else "yes", f"${numbers[3]}$"]
+    )
     parts = [
         f"### Image Description:\n{_sentence(draw, 60)}.",
         f"### Rationales:\n{_sentence(draw, 40)}.",
