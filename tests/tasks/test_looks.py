@@ -99,6 +99,19 @@ def test_a_held_out_file_that_will_not_do_is_refused(tmp_path: Path, heldout: st
         check_inputs("stepgrpo", STAGES, preset)  # no stage up to this one reads it
 
 
+@pytest.mark.parametrize(
+    ("other", "message"), [("[1, 2]\n", "no column 'index'"), (HEADER + row(b"hello" * 20), "not a picture in a known")]
+)
+def test_a_contamination_file_that_will_not_do_is_refused_unless_it_is_not_used(tmp_path: Path, other: str, message: str) -> None:
+    file = tmp_path / "other.tsv"
+    file.write_text(other)
+    wanted = {"contamination_data": [str(file)]}
+    preset = own_preset(tmp_path, [record()], HEADER + row(), curate=wanted)
+    (line,) = problems(preset)
+    assert message in line
+    check_inputs("curate", STAGES, preset.model_copy(update={"curate": preset.curate.model_copy(update={"contamination": False})}))
+
+
 def test_everything_wrong_is_said_at_once_and_a_plan_says_the_same(tmp_path: Path) -> None:
     preset = own_preset(tmp_path, [], "", model=str(tmp_path / "images"))
     lines = problems(preset)
