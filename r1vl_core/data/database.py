@@ -64,6 +64,22 @@ class Counts:
         return self.num_accepted + self.num_rejected
 
 
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """A source as it is stored, and what became of its records.
+
+    >>> SourceCount("web", "web.json", "CC BY 4.0", 1.0, num_accepted=9, num_rejected=1).licence
+    'CC BY 4.0'
+    """
+
+    name: str
+    file: str
+    licence: str
+    weight: float
+    num_accepted: int
+    num_rejected: int
+
+
 def write_curated(path: Path, outcomes: Iterable[Question | Rejected], sources: Sequence[Source]) -> None:
     """Write a new database: questions and rejected rows, each in the order given, sources without their folders.
 
@@ -113,6 +129,12 @@ def counts(path: Path) -> Counts:
         by_source = dict(connection.execute(_step("accepted_by_source")).fetchall())
         by_reason = dict(connection.execute(_step("rejected_by_reason")).fetchall())
         return Counts(num_accepted, num_rejected, num_key_steps, by_source, by_reason)
+
+
+def source_counts(path: Path) -> list[SourceCount]:
+    """Every source, in the preset's order. Raises ValueError."""
+    with _reading(path) as connection:
+        return [SourceCount(*row) for row in connection.execute(_step("source_counts")).fetchall()]
 
 
 def query(path: Path, sql: str) -> polars.DataFrame:

@@ -48,6 +48,11 @@ SELECT
 -- name: accepted_by_source
 SELECT source, num_accepted FROM counts_by_source WHERE num_accepted > 0 ORDER BY source;
 
+-- name: source_counts
+SELECT s.name, s.file, s.licence, s.weight, coalesce(c.num_accepted, 0)::BIGINT, coalesce(c.num_rejected, 0)::BIGINT
+FROM sources s LEFT JOIN counts_by_source c ON c.source = s.name
+ORDER BY s.position;
+
 -- name: rejected_by_reason
 SELECT reason, sum(num_rejected)::BIGINT FROM reject_reasons GROUP BY reason ORDER BY reason;
 
