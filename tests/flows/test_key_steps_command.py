@@ -131,6 +131,13 @@ def test_what_is_wrong_is_told_in_a_line(root: Path, tmp_path: Path) -> None:
     missing = key_steps("import", str(tmp_path / "none.jsonl"), root=root)
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "none.jsonl: no such file" in missing.stderr
+    folder = key_steps("import", str(tmp_path), root=root)
+    assert (folder.returncode, folder.stderr.startswith(f"r1vl: {tmp_path}: this is a folder;")) == (2, True)
+    nowhere = key_steps("export", str(tmp_path / "none" / "out.jsonl"), root=root)
+    assert (nowhere.returncode, nowhere.stderr) == (
+        2,
+        f"r1vl: {tmp_path}/none/out.jsonl: no folder {tmp_path}/none; make it, or name another place\n",
+    )
     nothing = key_steps("stats", root=tmp_path)
     assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
     unbuilt = key_steps("estimate", write_preset(tmp_path, "http://127.0.0.1:9/v1"), root=tmp_path)
