@@ -107,6 +107,27 @@ def read_some_questions(path: Path, start: int, num: int) -> list[Question]:
         return _questions_from(connection, start, num)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Questions that an id means: the positions of all of them, the first few themselves, and whether it is their whole id.
+
+    >>> Found((7,), (), is_whole=True).positions
+    (7,)
+    """
+
+    positions: tuple[int, ...]
+    first: tuple[Question, ...]
+    is_whole: bool
+
+
+def find_questions(path: Path, wanted: str, num_shown: int = 4) -> Found:
+    """The question with an id, else those that their sources call so, else those whose ids begin so. Raises ValueError."""
+    with _reading(path) as connection:
+        rows = connection.execute(_step("find_questions"), {"wanted": wanted}).fetchall()
+        first = [_questions_from(connection, position, 1)[0] for position, _ in rows[:num_shown]]
+    return Found(tuple(position for position, _ in rows), tuple(first), any(is_whole for _, is_whole in rows))
+
+
 def iterate(path: Path) -> Iterator[Question | Rejected]:
     """All questions, then all rejected rows, in stored order and in bounded memory. Raises ValueError."""
     with _reading(path) as connection:

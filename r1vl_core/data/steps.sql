@@ -39,6 +39,15 @@ SELECT source, "row", reason, detail, raw
 FROM rejected
 ORDER BY position;
 
+-- name: find_questions
+-- Those with this id; where there is none, those whose sources call them so; where there are none, those whose ids begin so.
+WITH found AS (
+    SELECT position, CASE WHEN id = $wanted THEN 1 WHEN source_id = $wanted THEN 2 ELSE 3 END AS meant
+    FROM questions
+    WHERE starts_with(id, $wanted) OR source_id = $wanted
+)
+SELECT position, meant < 3 FROM found WHERE meant = (SELECT min(meant) FROM found) ORDER BY position;
+
 -- name: totals
 SELECT
     (SELECT count(*) FROM questions) AS num_accepted,
