@@ -151,11 +151,14 @@ def _key_steps(metrics: Mapping[str, Any]) -> KeyStepsRow:
 
 def _groups(preset: Preset, inputs: Mapping[str, Artifact]) -> tuple[GroupView, ...]:
     """Groups spread evenly over the run, each with its picture."""
-    questions = {question.id: question for question in database.read_questions(inputs["key_steps"].path / key_steps.DATABASE)}
+    asked = inputs["key_steps"].path / key_steps.DATABASE
     roots = image_roots(preset, inputs)
     folder = inputs["stepgrpo"].path / rollouts.FOLDER
     groups = rollouts.read_groups(folder, spread(rollouts.rollout_keys(folder), preset.report.num_groups))
-    return tuple(_group(step, questions[paths[0]["question_id"]], roots, paths) for (step, _), paths in groups.items())
+    return tuple(
+        _group(step, database.find_questions(asked, paths[0]["question_id"], 1).first[0], roots, paths)
+        for (step, _), paths in groups.items()
+    )
 
 
 def _group(step: int, question: Question, roots: Mapping[str, Path], samples: Iterable[dict[str, Any]]) -> GroupView:
