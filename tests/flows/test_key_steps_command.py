@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tasks.recipe import Recipe
 from tasks.registry import STAGES
 from tasks.stages import bring_up_to_date
 from tasks.store import Store
-from tests.chat_server import fails, rule_teacher, serving
+from tests.chat_server import Reply, fails, rule_teacher, serving
 from tests.core.data.samples import question
 from tests.flows.command import r1vl
 
@@ -119,6 +120,20 @@ def test_an_estimate_asks_a_sample_whose_answers_the_run_itself_finds(root: Path
         assert sampled < len(chat.requests) == len(texts)
     counts = json.loads(key_steps("stats", "--json", root=root).stdout)
     assert counts["cost"][0]["num_calls"] == len(texts)
+
+
+def test_a_service_that_counts_no_tokens_is_told_apart_from_one_that_takes_many(root: Path) -> None:
+    def silent(request: dict[str, Any], number: int) -> Reply:
+        body = json.loads(rule_teacher(request, number).body)
+        return Reply(json.dumps({"id": "1", "choices": body["choices"]}).encode(), headers={"Content-Type": "application/json"})
+
+    for respond, told in ((silent, 1), (rule_teacher, 0)):
+        with serving(respond) as chat:
+            done = key_steps(
+                "estimate", write_preset(root, chat.url), "--set", f"key_steps.teacher.model=counts-{told}", "--sample", "2", root=root
+            )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("the service counts no tokens: every call is estimated at the most that it can take") == told
 
 
 def test_what_is_wrong_is_told_in_a_line(root: Path, tmp_path: Path) -> None:
