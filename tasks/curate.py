@@ -22,7 +22,7 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import check_held_out_file, check_heldout, heldout_file, image_roots, sources
 
-REVISION = 7
+REVISION = 8
 DATABASE = "curated.duckdb"
 LIST_REJECTED = 'r1vl sql --artifact curate "SELECT source, row, reason, detail FROM rejected"'
 """The command that shows what became of each record that was rejected."""

@@ -28,7 +28,7 @@ from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
 from tasks.world import weights_of
 
-REVISION = 7
+REVISION = 8
 DATABASE = "key_steps.duckdb"
 SHARD = 4096
 """Questions handed to a worker at a time, about a second of its work."""

@@ -38,7 +38,6 @@ def answer_all(
     questions: Sequence[AskedText],
     files: Mapping[str, str],
     decoding: Decoding,
-    pace: Pace | None = None,
 ) -> None:
     """Have every question answered that no file of the scratch holds an answer to; a row is kept as soon as its samples are there.
 
@@ -46,41 +45,46 @@ def answer_all(
     """
     done = read_answers(job.work)
     left = [question for question in questions if (question.benchmark, question.index) not in done]
-    waiting = with_pictures(left, files)  # shared by all that ask
+    waiting = with_pictures(left, files)
     dials = served.dials.model_copy(update={"max_answer_tokens": decoding.max_new_tokens})
-    pace = pace or Pace(dials.concurrency)
-    patience = _Patience(dials, pace, job.log)
-    problems: list[OSError | ValueError] = []
-
-    async def run(file: AnswerFile) -> None:
-        num_done = len(questions) - len(left)
-        async with connected(dials, served.key) as endpoint:
-
-            async def answer_one(question: AskedText, pictures: Sequence[bytes]) -> None:
-                nonlocal num_done
-                messages = messages_of(question, pictures, job.preset.curate.max_image_pixels)
-                drawn = [await patience.answered(endpoint, messages, _fields(dials, decoding, n)) for n in range(decoding.num_samples)]
-                file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
-                num_done += 1
-                job.on_report(Report(num_done, len(questions), {}))
-
-            async def work() -> None:
-                try:
-                    for question, pictures in waiting:
-                        await answer_one(question, pictures)
-                        if problems:
-                            return
-                except (OSError, ValueError) as problem:  # a full disk, too; the others end what they have begun: it is paid for
-                    problems.append(problem)
-
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(dials.concurrency, len(left))):
-                    group.create_task(work())
-
     with AnswerFile(job.work, 0) as file:
-        asyncio.run(run(file))
-    if problems:
-        raise problems[0]
+        asking = _Asking(job, dials, decoding, file, len(questions) - len(left), len(questions))
+        asyncio.run(asking.ask(waiting, served.key, min(dials.concurrency, len(left))))
+    if asking.problem is not None:
+        raise asking.problem
+
+
+class _Asking:
+    """Questions asked, a few at a time, and their answers written; `problem` is what ended it before its time."""
+
+    def __init__(self, job: Build, dials: ServedModel, decoding: Decoding, file: AnswerFile, num_done: int, num_questions: int) -> None:
+        self._job, self._dials, self._decoding, self._file = job, dials, decoding, file
+        self._num_done, self._num_questions = num_done, num_questions
+        self._patience = _Patience(dials, Pace(dials.concurrency), job.log)
+        self.problem: OSError | ValueError | None = None
+
+    async def ask(self, waiting: Iterator[tuple[AskedText, Sequence[bytes]]], key: str, num_at_once: int) -> None:
+        """Every question that waits; all who ask take from the same."""
+        async with connected(self._dials, key) as endpoint, asyncio.TaskGroup() as group:
+            for _ in range(num_at_once):
+                group.create_task(self._work(endpoint, waiting))
+
+    async def _work(self, endpoint: ChatEndpoint, waiting: Iterator[tuple[AskedText, Sequence[bytes]]]) -> None:
+        try:
+            for question, pictures in waiting:
+                await self._answer(endpoint, question, pictures)
+                if self.problem is not None:
+                    return
+        except (OSError, ValueError) as problem:  # a full disk, too; the others end what they have begun: it is paid for
+            self.problem = self.problem or problem
+
+    async def _answer(self, endpoint: ChatEndpoint, question: AskedText, pictures: Sequence[bytes]) -> None:
+        decoding, messages = self._decoding, messages_of(question, pictures, self._job.preset.curate.max_image_pixels)
+        fields = [_fields(self._dials, decoding, number) for number in range(decoding.num_samples)]
+        drawn = [await self._patience.answered(endpoint, messages, one) for one in fields]
+        self._file.append([[_row(question, sample, completion) for sample, completion in enumerate(drawn)]])
+        self._num_done += 1
+        self._job.on_report(Report(self._num_done, self._num_questions, {}))
 
 
 def messages_of(question: AskedText, pictures: Sequence[bytes], max_pixels: int) -> list[dict[str, Any]]:

@@ -21,8 +21,14 @@ _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
     "there are means find see it its of he she they i you gives giving substituting substitute simplifying simplify "
-    "whereas while where given \u6240\u4ee5 \u56e0\u6b64 \u6545 \u5219 \u5373 \u53ef\u5f97"
+    "whereas while where given using or \u6240\u4ee5 \u56e0\u6b64 \u6545 \u5219 \u5373 \u53ef\u5f97"
 )
+# What a clause begins with that says what is to be done, and what a number behind which is only a name.
+_INTENTS = word_set(
+    "need find calculate compute determine convert multiply divide subtract add consider compare recall solve let use apply"
+)
+_LABELS = word_set("step steps equation figure fig option part case question")
+_COMPARES = frozenset(("<", ">", "<=", ">=", "!=", "\u2248"))
 _LINKS = word_set("and or are than of the in on at with by to")
 _MAX_NAME = 5
 _MAX_VALUE = 3
@@ -30,6 +36,7 @@ _MAX_PHRASE_WORDS = 4
 _MAX_PHRASE = 40
 _BRACKET_OR_SIGN = re.compile(r"[^a-z0-9 .,]")
 _ENDS_OPEN = re.compile(r"\A(?:[+*/^=<>]|- [^0-9])|[-+*/^=<>]\Z")
+_GROUP_MARK, _FRACTION_AT_END = re.compile(r"[(){}]"), re.compile(r"frac\s*+(?:\.|\Z)")
 _SAYS_SOMETHING = re.compile(r"[=\d]")  # a clause without either has no candidate
 # Pieces that normal form leaves as they are, wherever they stand together; words that it would read anew are looked up beside.
 _SETTLED = re.compile(r"(?:[a-z]++|[0-9]++(?:\.[0-9]++)?+)(?:(?: ,)?+ (?:[a-z]++|[0-9]++(?:\.[0-9]++)?+))*+")
@@ -67,9 +74,26 @@ def has_group(text: str) -> bool:
     return is_grouped(text.lower() if text.isascii() else text.translate(SIGNS).lower())
 
 
+def closes_groups(text: str) -> bool:
+    """Whether every brace and bracket that opens in a text closes in it, and no sentence ends in a fraction without parts: then each of its
+    sentences is read alike without those of nothing but words.
+
+    >>> closes_groups("so \\\\frac{1}{2} (a half)"), closes_groups("so \\\\frac{1")
+    (True, False)
+    """
+    plain = text.lower() if text.isascii() else text.translate(SIGNS).lower()
+    opened: list[str] = []
+    for mark in _GROUP_MARK.findall(plain):
+        if mark in "({":
+            opened.append(mark)
+        elif not opened or opened.pop() + mark not in ("()", "{}"):
+            return False
+    return not opened and ("frac" not in plain or _FRACTION_AT_END.search(plain) is None)
+
+
 def says_power(text: str) -> bool:
     """Whether a text is one sentence that may hold a number in nothing but words, "x squared": it counts where it is all that is said."""
-    return ". " not in text and _POWER.search(text) is not None
+    return ". " not in text and "\n" not in text and _POWER.search(text) is not None
 
 
 def telling(line: str) -> str:
@@ -171,7 +195,7 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
     while clause and clause[0] in _FILLER:
         place += len(clause[0]) + 1
         clause = clause[1:]
-    numbers = [index for index, piece in enumerate(clause) if piece[0].isdecimal()]
+    numbers = [index for index, piece in enumerate(clause) if piece[0].isdecimal() and not (index and clause[index - 1] in _LABELS)]
     if len(clause) == 2 and clause[0].isalpha() and numbers == [1]:
         return  # "row 2" names a place and says nothing
     num_equal = clause.count("=")
@@ -194,7 +218,9 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
 
 
 def _is_phrase(clause: list[str]) -> bool:
-    """Whether a clause has few words that say something."""
+    """Whether a clause has few words that say something, but some where it holds a sign, and does not say what is to be done."""
+    if clause[0] in _INTENTS or not (OPERATORS.isdisjoint(clause) or any(map(str.isalpha, clause)) or _COMPARES.intersection(clause)):
+        return False
     left = _MAX_PHRASE_WORDS
     for piece in clause:
         if piece.isalpha() and piece not in _LINKS:
@@ -222,6 +248,8 @@ def _num_unit_pieces(clause: list[str], at: int) -> int:
     unit, slash, other = (*clause[at : at + 3], "", "", "")[:3]
     if slash == "/" and unit in UNITS and other in UNITS:
         return 3
+    if unit == "in" and slash[:1].isalpha():
+        return 0  # "11 in order"
     return 1 if len(unit) > 1 and unit in UNITS else 0
 
 

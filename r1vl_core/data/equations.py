@@ -75,7 +75,7 @@ def _sides(line: str, run: re.Match[str], end: int) -> list[str]:
 def _is_cut_before(line: str, start: int, run: re.Match[str]) -> bool:
     """Does what stands before an equation belong to it: a sign, a function, what a bracket is multiplied with?"""
     before = line[start : run.start() - 1].rpartition(" ")[2]
-    return before in _CUT_BEFORE or (run[0][0] == "(" and (len(before) == 1 or before[:1].isdecimal()))
+    return before in _CUT_BEFORE or (run[0][0] == "(" and ((len(before) == 1 and before != "=") or before[:1].isdecimal()))
 
 
 def _is_cut_behind(run: str, piece: str, following: str | None) -> bool:
@@ -96,7 +96,7 @@ def _says_something(equation: str, pieces: list[str]) -> bool:
     """A whole equation that is not known to be wrong, of more than two numbers, and without words that are no units."""
     if (")" in equation or "(" in equation) and any(side.count("(") != side.count(")") for side in equation.split(" = ")):
         return False
-    if OPERATORS.isdisjoint(pieces) and not any(map(str.isalpha, pieces)):
+    if OPERATORS.isdisjoint(pieces) and "\u221a" not in pieces and not any(map(str.isalpha, pieces)):
         return False
     if _LONG_WORD.search(equation) and not all(len(piece) == 1 or piece in UNITS for piece in pieces if piece.isalpha()):
         return False

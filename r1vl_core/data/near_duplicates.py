@@ -13,6 +13,9 @@ from r1vl_core.data.near_texts import NearTexts, sketch
 _LONG_QUESTION_WORDS = 13
 """Words from which a question is told by its words alone, as in the usual tests for contaminated text; "What is x?" is everybody's."""
 
+_SOME_WORDS = 5
+"""Words from which a question that stands within another about the same picture is that one."""
+
 _FEW = 32
 
 
@@ -89,15 +92,30 @@ class HeldOutSet:
         for item in same_text:
             if _distance(item.phash, phash) <= self._bits:
                 return f"{item.file} asks nearly the same about nearly the same picture"
+        if self._near and (file := self._with_more_words(text, phash)):
+            return f"{file} asks the same with fewer or more words around it about nearly the same picture"
         if self._either and same_text and len(text.split()) >= _LONG_QUESTION_WORDS:
             return f"{same_text[0].file} asks nearly the same"
         return None
+
+    def _with_more_words(self, text: str, phash: int) -> str | None:
+        """The file of a question about this picture that stands whole in this one, or this one in it: "In the figure above, …"."""
+        items = (self._items[at] for at in _near_pictures(self._hashes, phash, self._bits))
+        return next((item.file for item in items if _holds(text, item.text) or _holds(item.text, text)), None)
 
     def _picture(self, pixel_sha256: str, phash: int) -> str | None:
         if file := self._pixels.get(pixel_sha256):
             return file
         found = _near_pictures(self._hashes, phash, self._bits) if self._near else ()
         return next((self._items[at].file for at in found), None)
+
+
+def _holds(longer: str, shorter: str) -> bool:
+    """Whether a question of some words stands whole in another, from a word's beginning to the end of a sentence."""
+    shorter = shorter.rstrip(" .?!")
+    at = longer.find(shorter) if shorter.count(" ") >= _SOME_WORDS - 1 else -1
+    end = at + len(shorter)
+    return at >= 0 and not longer[at - 1 : at].isalnum() and (end == len(longer) or longer[end] in ".?!")
 
 
 def _near_pictures(hashes: array[int], phash: int, bits: int) -> Iterable[int]:

@@ -13,6 +13,7 @@ from r1vl_core.data.slices import Slice, read_slice
 from r1vl_core.data.token_bounds import PathTokens
 from r1vl_core.data.wording import Wording, normalise, num_shown, split_wording
 from r1vl_core.reasoning import answers, paths
+from r1vl_core.reasoning.gold_answers import settled
 from r1vl_core.reasoning.plain_paths import PlainPath, read_plain
 from r1vl_core.records import RawRecord, Rejected
 
@@ -122,7 +123,7 @@ def _picture_problem(record: RawRecord) -> Rejected | None:
         return reject(record, "no_image", "the record names no picture in 'images', 'image' or 'image_path'; the trainers need one")
     if len(record.images) > 1:
         return reject(record, "several_images", f"{len(record.images)} pictures; the trainers take one")
-    if (num_pictures := num_shown(record.user)) > 1:
+    if record.user.count("<") > 1 and (num_pictures := num_shown(record.user)) > 1:  # each placeholder has one
         return reject(record, "several_images", f"the text shows {num_pictures} pictures, the record names one")
     return None
 
@@ -169,10 +170,15 @@ def _answer_problem(record: RawRecord, answer: str, wording: Wording) -> Rejecte
         return reject(record, "answer_mismatch", why)
     if not record.assistant or not record.answer:
         return None
-    verdict = answers.is_correct(answer, record.answer, wording).verdict
-    if verdict in ("wrong", "absent"):
+    if _differs(answer, record.answer, wording) and _differs(
+        settled(answer).text, record.answer, wording
+    ):  # with and without a remark behind it
         return reject(record, "answer_mismatch", f"the path ends with {answer!r:.100}, the record's answer is {record.answer!r:.100}")
     return None
+
+
+def _differs(answer: str, gold: str, wording: Wording) -> bool:
+    return answers.is_correct(answer, gold, wording).verdict in ("wrong", "absent")
 
 
 def _language_problem(record: RawRecord, path: PlainPath, wording: Wording, expected: str) -> Rejected | None:

@@ -31,13 +31,21 @@ def split_wording(user: str) -> Wording:
     """Take a user's text apart. `text` comes out empty when nothing is asked."""
     shown = user.replace(IMAGE_PLACEHOLDER, " ").replace("\r\n", "\n")
     text = _without_template(_PLACEHOLDER.sub(" ", shown) if "<" in shown else shown).strip()
-    if "\n" in text:
-        text = _CLOSING_INSTRUCTION.sub("", text).strip()
+    text = _without_instruction(text)
     for read in (_choice_lines, _choices_in_a_line):
         wording = read(text)
         if wording is not None:
-            return wording
+            return Wording(_without_instruction(wording.text), wording.choices)
     return Wording(text, ())
+
+
+def _without_instruction(text: str) -> str:
+    """A text without how to answer at its end."""
+    if "\n" in text:
+        text = _CLOSING_LINE.sub("", text).strip()
+    if "nswer" in text or "step by step" in text or "reasoning" in text:
+        text = _CLOSING_SENTENCE.sub("", text)
+    return text
 
 
 def num_shown(user: str) -> int:
@@ -73,9 +81,17 @@ _QUESTION = re.compile(r"\n([ \t]*(?:Question:[ \t]*)+)")
 _INLINE_QUESTION = re.compile(r"(?<=[.:?!])([ \t]+Question:[ \t]*)")
 # Context is part of what is asked, wherever it stands; other text before "Question:" is instruction.
 _CONTEXT = re.compile(r"\n[ \t]*(?:Context|Passage):")
-_CLOSING_INSTRUCTION = re.compile(
-    r"\n\n*[ \t]*(?:Please (?:select|answer|choose|provide)|Answer with|Select the correct|Choose the correct)[^\n]*\s*\Z", re.IGNORECASE
+# How to answer is no part of what is asked; "Please solve for x." or "Explain why." is, so only what speaks of the answer is taken off.
+_INSTRUCTION = (
+    r"(?:Answer with|Answer the (?:following )?question (?:using|with|by|in|directly)|Please (?:try to )?answer the question"
+    r"|(?:Please )?(?:Let['\u2019]?s )?(?:think|reason) step by step|First perform reasoning"
+    r"|(?:Please )?(?:give|provide|output|write|put) (?:your|the) (?:final |short |correct )?answer)"
 )
+_CLOSING_LINE = re.compile(
+    rf"\n\n*[ \t]*(?:{_INSTRUCTION}|Please (?:select|answer|choose|provide)|Select the correct|Choose the correct)[^\n]*\s*\Z",
+    re.IGNORECASE,
+)
+_CLOSING_SENTENCE = re.compile(rf"(?<![A-Z]\.)(?<=[.?!\uff1f])[ \t]{{1,4}}{_INSTRUCTION}[^\n]*\Z", re.IGNORECASE)
 
 
 def _without_template(text: str) -> str:

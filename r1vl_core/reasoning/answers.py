@@ -16,6 +16,7 @@ from r1vl_core.reasoning.choices import Claim, read_claim
 from r1vl_core.reasoning.cleaning import without_lead_in, without_reason
 from r1vl_core.reasoning.comparison import same_expression, same_items, to_latex
 from r1vl_core.reasoning.expressions import Expression, read_expression
+from r1vl_core.reasoning.gold_answers import SENTENCE_END, choice_within, settled
 from r1vl_core.reasoning.magnitude import is_too_large
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import is_blank
@@ -29,7 +30,6 @@ MAX_ANSWER_LENGTH = 1000
 _MAX_COMPARISONS = 40
 _MAX_SENTENCES = 4
 _BESIDE = re.compile(r"[,;]\s++|\b(?:or|and)\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"\n\s*+|(?<=[.!])\s++(?=[A-Z\\$*])")
 _LETTER_ALONE = re.compile(r"(?:(?:option|choice|answer)\b)?[ \t:]*[(\[]?([A-Z])[)\]]?[.:]?", re.IGNORECASE)
 _UNNAMED_LETTERS = frozenset("ABCDEFGH")
 # A letter alone, or with a mark between it and its text: "C", "(C)", "option C", "C: 57". "A = 20", "F = ma" and "C major" are values.
@@ -92,7 +92,7 @@ def is_correct(response_answer: str | None, gold: str, question: HasChoices) -> 
 @lru_cache(maxsize=8192)
 def read_gold(gold: str, choices: tuple[tuple[str, str], ...]) -> Gold:
     """Read a gold answer against its question's choices. A bare value ("45") names the choice with that text."""
-    expression = read_expression(gold)
+    expression = settled(gold)
     table = tuple((letter.strip().upper()[:1] or "?", read_expression(text)) for letter, text in choices)
     if not table:
         return _lettered_gold(gold, expression)
@@ -102,11 +102,11 @@ def read_gold(gold: str, choices: tuple[tuple[str, str], ...]) -> Gold:
     if _as_written(gold) in written:
         return Gold(gold, expression, (written[_as_written(gold)],), known, table, written)
     claim = read_claim(expression.text, known)
-    by_text = tuple(letter for letter, text in table if text.text and same_expression(expression, text))
+    by_text = _choices_with_text(expression, table)
     if by_text and (claim.rest == "" and len(expression.text) > 1):
         return Gold(gold, expression, by_text[:1], known, table, written)
     letters = claim.letters[:1] if claim.rest else claim.letters
-    return Gold(gold, expression, letters or by_text[:1], known, table, written)
+    return Gold(gold, expression, letters or by_text[:1] or choice_within(expression.pieces, table), known, table, written)
 
 
 def _as_written(text: str) -> str:
@@ -142,6 +142,8 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
     """`is_correct` for a gold answer already read."""
     if response_answer is None or is_blank(response_answer):
         return Verdict("absent", "empty")
+    if response_answer.strip() == gold.text.strip():
+        return Verdict("correct", "exact")
     if len(response_answer) > max(MAX_ANSWER_LENGTH, 4 * len(gold.text)):
         return Verdict("wrong", "too_long")
     verdict = _judge_text(response_answer, gold)
@@ -155,7 +157,7 @@ def judge(response_answer: str | None, gold: Gold) -> Verdict:
 
 def _judge_sentences(text: str, gold: Gold) -> Verdict | None:
     """An answer said again ("5. So there are 5."): right when every sentence is; None when one is not, or there is one only."""
-    sentences = _SENTENCE_END.split(text.strip(), maxsplit=_MAX_SENTENCES)
+    sentences = SENTENCE_END.split(text.strip(), maxsplit=_MAX_SENTENCES)
     if not 1 < len(sentences) <= _MAX_SENTENCES:
         return None
     verdict = None
@@ -190,7 +192,7 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
     alone = len(claim.letters) == 1 and len(answer.text.strip("()[]{}<>.:,;!\"'`~ ")) == 1
     word_for_word = any(text.pieces == answer.pieces for _, text in gold.choices)
     labelled = bool(claim.letters and claim.rest) and not word_for_word
-    by_text = () if alone or labelled else _choices_with_text(answer, gold)
+    by_text = () if alone or labelled else _choices_with_text(answer, gold.choices)
     if by_text:
         if len(by_text) > 1 and not word_for_word:
             return Verdict("wrong", "several_choices")
@@ -210,14 +212,19 @@ def _judge_choice(answer: Expression, gold: Gold) -> Verdict:
 
 def _names_another(text: str, letter: str, gold: Gold) -> bool:
     """Does an answer name a letter and, beside it, the text of another choice: "C or 25 cm"?"""
-    beside = [_choices_with_text(read_expression(part), gold) for part in _BESIDE.split(text, maxsplit=_MAX_SENTENCES)[:_MAX_SENTENCES]]
+    beside = [
+        _choices_with_text(read_expression(part), gold.choices) for part in _BESIDE.split(text, maxsplit=_MAX_SENTENCES)[:_MAX_SENTENCES]
+    ]
     return len(beside) > 1 and any(letters and letter not in letters for letters in beside)
 
 
-def _choices_with_text(answer: Expression, gold: Gold) -> tuple[str, ...]:
-    """Letters of the choices whose text the answer is; where several fit, those it is word for word, else those with its own unit."""
-    fitting = [(letter, text) for letter, text in gold.choices if text.text and same_expression(answer, text)]
+def _choices_with_text(answer: Expression, choices: tuple[tuple[str, Expression], ...]) -> tuple[str, ...]:
+    """Letters of the choices whose text the answer is; where several fit, those it is word for word (of "Hh" and "HH" the one written so),
+    else those with its own unit."""
+    fitting = [(letter, text) for letter, text in choices if text.text and same_expression(answer, text)]
     exact = [letter for letter, text in fitting if text.pieces == answer.pieces]
+    if len(exact) > 1:
+        exact = [letter for letter, text in fitting if text.text == answer.text] or exact
     unit = answer.quantity.unit if answer.quantity else ""
     same_unit = [letter for letter, text in fitting if text.quantity and text.quantity.unit == unit]
     return tuple(exact or same_unit or [letter for letter, _ in fitting])
@@ -228,7 +235,7 @@ def _judge_claim(claim: Claim, gold: Gold) -> Verdict:
     letters = claim.letters
     rest = read_expression(without_reason(claim.rest)) if claim.rest else None
     if rest is not None and rest.text:
-        by_text = _choices_with_text(rest, gold)
+        by_text = _choices_with_text(rest, gold.choices)
         if letters and letters[0] in by_text:
             letters = letters[:1]
         elif by_text:

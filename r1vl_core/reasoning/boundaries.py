@@ -25,6 +25,9 @@ _DENIALS = frozenset(("false", "wrong", "incorrect", "untrue", "mistaken", "impo
 # Words that may stand between a negation and what it denies: "cannot be 6", "is not even a right angle", "does not equal 6".
 _BETWEEN = frozenset(("a", "an", "the", "be", "been", "=", "exactly", "really", "quite", "even", "actually", "always", "longer", "any"))
 _MAX_BETWEEN = 3
+REACH = 5
+"""Pieces in front of an occurrence that `stands_alone` looks at, at most; behind it two."""
+
 _OF_NUMBERS = NUMBER_WORDS | MULTIPLIERS.keys()
 _MARKS = frozenset(".,;:!?")
 _BRACE = re.compile(r"[{}]")
@@ -50,7 +53,9 @@ def stands_alone(step: NormalText, first: int, last: int) -> bool:
     pieces, parts = step.pieces, step.parts
     if first:
         before = pieces[first - 1]
-        if " " not in parts[2 * first] or not (before in _MARKS or (_is_word(before) and not _may_deny(pieces[max(0, first - 5) : first]))):
+        if " " not in parts[2 * first] or not (
+            before in _MARKS or (_is_word(before) and not _may_deny(pieces[max(0, first - REACH) : first]))
+        ):
             return False
     if last + 1 == len(pieces):
         return True

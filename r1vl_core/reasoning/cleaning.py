@@ -13,7 +13,7 @@ _LEAD_IN = re.compile(
     r"(?:answer|option|choice|result|solution)s?+\s*+(?:(?:is|are|was|would\s+be|must\s+be|should\s+be)\b\s*+:?+|:|=)\s*+"
     r"|(?:the\s++)?+(?:correct\s++)?+(?:option|choice|answer)\s++(?=[(\[]?[a-z](?![^\W_]))"
     r"|(?:so|thus|hence|therefore)\b,?\s*+(?:it\s++is\b\s*+)?+|(?:it|there|this|that|they|these|those)\s++(?:is|are|was|were)\b\s*+"
-    r"|(?:it|this|that)\s++(?:would|must|should|will)\s++be\b\s*+|(?:it|that)'s\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)"
+    r"|(?:it|this|that)\s++(?:would|must|should|will)\s++be\b\s*+|(?:it|that)'s\b\s*+|(?:it|they)\s++(?=[a-z]{3})|(?:only|just)\s++(?=\S)|statements?+\s++(?=[IVX]++\b)|points?+\s++(?=[a-z](?![^\W_]))"
     r"|(?:we|i|you)\s++(?:get|have|find|obtain|got|found|see|count)\b\s*+|(?:a\s++)?+total\s++of\b\s*+|exactly\b\s*+",
     re.IGNORECASE,
 )
@@ -57,7 +57,9 @@ _PAIRS = (
     ("<answer>", "</answer>"),
 )
 # A rule below the answer, a tick, or the end token of a chat template.
-_ENDING = re.compile(r"(?:\n\s*+(?:-{3,}+|\*{3,}+|_{3,}+|={3,}+)|<\|[a-z_]{1,20}+\|>|</s>|\s*+[\u2713\u2714\u2705\u2611])\Z", re.IGNORECASE)
+_ENDING = re.compile(
+    r"(?:\n\s*+(?:-{3,}+|\*{3,}+|_{3,}+|={3,}+)|<\|[a-z_]{1,20}+\|>|</s>|\s*+</think>|\s*+[\u2713\u2714\u2705\u2611])\Z", re.IGNORECASE
+)
 _ENDING_LENGTH = 200
 _TICKS = "\u2713\u2714\u2705\u2611 "
 _PLACE = re.compile(
@@ -65,7 +67,8 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"(?<![\w.,:])(1?[0-9])(:[0-9]{2})?\s?([ap])(?:m|\.\s?m\.?)(?!\w)", re.IGNORECASE)
-_MEASURES = re.compile(r"(?<=\w)\s++measures\s++(?=[0-9])", re.IGNORECASE)
+_MEASURES = re.compile(r"(?<=\w)\s++(?:measures|shows|reads|displays)\s++(?=[0-9])", re.IGNORECASE)
+_RAISED = re.compile(r"<sup>([0-9]{1,3})</sup>", re.IGNORECASE)
 _MAX_ROUNDS = 8
 _TAIL_LENGTH = 60
 # Signs that are several characters in plain writing.
@@ -84,7 +87,8 @@ _COMPATIBLE = str.maketrans(
 )
 _DASH = re.compile(r"(?:(?<![^\s(\[])|(?<=[0-9]))\u2014(?= ?[0-9])")
 # A dollar sign is money where a number follows and no closing sign of a formula comes next, and behind a number at the end.
-_DOLLAR = re.compile(r"(?:\b(?:US|U\.S\.) ?)?\\?\$(?= ?-?[0-9.])(?![^$]*+(?<![\s($])\$)|\\\$|(?<=[0-9])\$\Z")
+_DOLLAR = re.compile(r"(?:\b(?:US|U\.S\.) ?)?\\?\$(?= ?-?[0-9.])(?![^$]*+(?<![\s($])\$)|\\\$")
+_DOLLARS_BEHIND = re.compile(r"\A[^$]*+(?<=[0-9])(\$)\Z")  # where the sign is no formula's end
 _REASON = re.compile(
     r"(?<![\s,;.:(\[*-])[\s,;.:(\[*-]++(?:(?:this|that)\s++is\s++)?(?:because|since|explanation|reason|reasoning)\b|,\s++as\s++(?=\S)",
     re.IGNORECASE,
@@ -109,7 +113,8 @@ def clean(text: str) -> str:
         text = _without_final_punctuation(text).lstrip()
         if text == before:
             break
-    text = _MEASURES.sub(" is ", text) if "easures" in text else text
+    text = _MEASURES.sub(" is ", text) if "s" in text else text
+    text = _RAISED.sub(r"^\1", text) if "<" in text else text
     text = _PH.sub("pH = ", text) if "pH" in text else text
     text = _OVER.sub(" / ", text) if "over" in text else text
     text = _SYMBOL.sub(_unit_name, text)
@@ -117,7 +122,9 @@ def clean(text: str) -> str:
     if text[-1:] in _PRIMES:
         text = _FEET.sub(" ft", _INCHES.sub(" in", _FEET_AND_INCHES.sub(r" ft \1 in", text)))
     text = _CLOCK.sub(lambda time: f"{time[1]}{time[2] or ':00'} {time[3]}m", text) if "m" in text or "M" in text else text
-    return _DOLLAR.sub(" dollar ", text).strip() if "$" in text else text
+    if "$" in text:
+        text = f"{text[:-1]} dollar" if _DOLLARS_BEHIND.match(text) else _DOLLAR.sub(" dollar ", text).strip()
+    return text
 
 
 def _ordinal(number: re.Match[str]) -> str:

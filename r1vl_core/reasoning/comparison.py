@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from r1vl_core.reasoning.expressions import MAX_MATH_PIECES, Expression, read_pieces
 from r1vl_core.reasoning.inequalities import as_interval
 from r1vl_core.reasoning.latex import FUNCTIONS, latex
-from r1vl_core.reasoning.quantities import is_formula, same_quantity, split_name, split_unit
+from r1vl_core.reasoning.quantities import is_formula, of_another, same_quantity, split_name, split_unit
 from r1vl_core.reasoning.spellings import GREEK
 from r1vl_core.reasoning.units import LETTER_UNITS
 
@@ -15,7 +15,6 @@ Same = Callable[[Expression, Expression], bool | None]
 
 _FILLER = frozenset((*",.;:!?'", "color", "colour"))
 _ARTICLES = frozenset(("a", "an", "the"))
-_MAX_NAME = 4
 _MAX_SYMBOL = 2
 _PREPOSITIONS = frozenset(("in", "on", "at", "to"))
 
@@ -156,7 +155,7 @@ def _same_math(answer: Expression, gold: Expression) -> bool | None:
         return intervals[0][0] == intervals[1][0] and same_expression(*(read_pieces(one[1]) for one in intervals if one))
     (one, unit_one, name_one), (two, unit_two, name_two) = _bare(answer, gold), _bare(gold, answer)
     of_angles = {unit_one, unit_two} == {"\u00b0", "rad"}
-    if (unit_one and unit_two and unit_one != unit_two and not of_angles) or (name_one and name_two and name_one != name_two):
+    if (unit_one and unit_two and unit_one != unit_two and not of_angles) or of_another(name_one, name_two):
         return False
     if not one or not two or max(len(one), len(two)) > MAX_MATH_PIECES:
         return False
@@ -199,7 +198,7 @@ def _bare(expression: Expression, other: Expression) -> tuple[list[str], str, st
         pieces, name = split_name(pieces)
     elif pieces.count("=") == 1:
         left = pieces[: pieces.index("=")]
-        if 0 < len(left) <= _MAX_NAME and all(piece.isalpha() for piece in left):
+        if left and all(piece.isalpha() for piece in left):
             pieces, name = split_name(pieces)
     number, unit = split_unit(pieces)
     variable = len(unit) == 1 and unit.isalpha() and unit not in LETTER_UNITS  # "5 n" is "n * 5"

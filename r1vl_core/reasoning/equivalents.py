@@ -44,33 +44,31 @@ def equation_forms(equation: str) -> tuple[str, ...]:
 def spellings(equation: str, pieces: list[str]) -> tuple[str, ...]:
     """`equation_forms` for an equation whose pieces in normal form are known."""
     forms = [equation]
-    if pieces.count("=") == 1:
+    if _is_plain(pieces):
+        pattern, operands = _pattern(tuple(pieces[1::2]))
+        forms += (pattern % operands(pieces[0::2])).split("\n")
+    elif pieces.count("=") == 1 and "=" not in (pieces[0], pieces[-1]):
         at = pieces.index("=")
-        left, right = pieces[:at], pieces[at + 1 :]
-        if left and right:
-            forms += _spelled(pieces) if _is_plain(pieces) else _spellings(left, right)
-            if len(right) > 1 or not right[0].isdecimal():
-                forms += [f"{' '.join(left)} = {value}" for value in value_forms(" ".join(right))[1:]]
+        forms += _spellings(pieces[:at], pieces[at + 1 :])
+    else:
+        return (equation,)
+    if pieces[-2] != "=" or not pieces[-1].isdecimal():  # a whole number has no other spelling
+        at = pieces.index("=")
+        forms += [f"{' '.join(pieces[:at])} = {value}" for value in value_forms(" ".join(pieces[at + 1 :]))[1:]]
     return tuple(dict.fromkeys(forms))[:MAX_FORMS]
 
 
 def _is_plain(pieces: list[str]) -> bool:
-    """Operands with a sign between each two of them, and few."""
-    if len(pieces) not in (5, 7, 9) or not _SIGNS.issuperset(pieces[1::2]):
+    """Operands with a sign between each two of them, one of these "=", and few."""
+    if len(pieces) not in (5, 7, 9) or pieces.count("=") != 1 or not _SIGNS.issuperset(pieces[1::2]):
         return False
     operands = pieces[0::2]
     return "".join(operands).isdecimal() or all(map(_is_operand, operands))
 
 
-def _spelled(pieces: list[str]) -> list[str]:
-    """`_spellings` of a plain equation: they depend on its signs, the operands only stand in them."""
-    pattern, operands = _pattern(tuple(pieces[1::2]))
-    return (pattern % operands(pieces[0::2])).split("\n") if pattern else []
-
-
 @lru_cache(maxsize=4096)
 def _pattern(signs: tuple[str, ...]) -> tuple[str, Callable[[list[str]], tuple[str, ...]]]:
-    """Every spelling of an equation with these signs, a line each, and what picks the operands in it."""
+    """Every spelling of a plain equation with these signs, a line each, and what picks the operands in it."""
     pieces = [piece for place, sign in enumerate((*signs, "")) for piece in (str(place), sign)][:-1]
     at = pieces.index("=")
     forms = "\n".join(_spellings(pieces[:at], pieces[at + 1 :]))

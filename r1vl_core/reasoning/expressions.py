@@ -115,7 +115,9 @@ def _classify(text: str, pieces: list[str], depth: int = 0) -> Expression:
         return Expression(text, found, "number", quantity=quantity)
     if _is_yes_no(pieces):
         return Expression(text, found, "yes_no")
-    return _classify_several(text, found, depth) or Expression(text, found, "math" if _is_math(pieces) else "text")
+    return _classify_several(text, found, depth) or Expression(
+        text, found, "math" if _is_math(pieces) or _is_named_math(pieces) else "text"
+    )
 
 
 def _is_yes_no(pieces: list[str]) -> bool:
@@ -236,6 +238,15 @@ def _is_math(pieces: list[str]) -> bool:
     bare = split_unit(pieces)[0]
     named = bare[:2] == ["an", "="]  # the "a_n" of a sequence
     return all(_is_math_piece(piece) for piece in bare[named:])
+
+
+def _is_named_math(pieces: list[str]) -> bool:
+    """Mathematics behind a name in words: "the area of the circle = 12 π"."""
+    if pieces.count("=") != 1 or len(pieces) > MAX_MATH_PIECES:
+        return False
+    left = pieces[: pieces.index("=")]
+    value = split_name(pieces)[0] if left and all(map(str.isalpha, left)) else pieces
+    return len(value) < len(pieces) and _is_math(value)
 
 
 def _is_math_piece(piece: str) -> bool:

@@ -211,7 +211,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     A unit on one side only does not contradict. Units of the same thing are converted exactly ("1 m" = "100 cm"); a percentage equals
     its fraction ("50%" = "0.5") or the bare number ("50%" = "50").
     """
-    if _of_another(answer.name, gold.name):
+    if of_another(answer.name, gold.name):
         return False
     if answer.unit == gold.unit:
         return _close(answer, gold, 1)
@@ -226,7 +226,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     return _close(answer, gold, 1)
 
 
-def _of_another(name: str, other: str) -> bool:
+def of_another(name: str, other: str) -> bool:
     """Are two values said to be of different things: "x" and "y", "AB" and "BC", "angle A" and "angle B"? "AB" is "BA".
 
     "x + y" is "y + x" and not "x - y". Names in words ("the length", "total") may be two for one thing and do not contradict.

@@ -11,15 +11,16 @@ import argparse
 import hashlib
 import json
 import random
+import re
 import resource
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.data.extract import extract_each
 from r1vl_core.handwriting.world import make_item, written_path
-from r1vl_core.reasoning.paths import parse, render
+from r1vl_core.reasoning.paths import render
 
 _OPENINGS = (
     "First, we look at the figure and find which quantities are given and which are asked for in the question.",
@@ -55,6 +56,17 @@ def mulberry_like(number: int) -> str:
     return render(description, "We need to relate the parts to each other. " + draw.choice(_OPENINGS), steps, str(draw.randint(1, 99)))
 
 
+def in_lines(number: int) -> str:
+    """The same, each sentence on a line of its own."""
+    return mulberry_like(number).replace(". ", ".\n")
+
+
+def with_groups(number: int) -> str:
+    """The same with a LaTeX fraction or root in nineteen paths of twenty, which take what is behind them."""
+    fractions = re.sub(r"x = (\d+)/(\d+)", r"\\( x = \\frac{\1}{\2} \\)", mulberry_like(number))
+    return fractions.replace("holds.", r"holds, so \( \sqrt{16} = 4 \).")
+
+
 def world_like(number: int) -> str:
     """A reference path of the bundled world."""
     item = make_item(np.random.default_rng([number, 7]), "train")
@@ -66,7 +78,7 @@ def measure(name: str, texts: Sequence[str]) -> str:
     best = float("inf")
     for _ in range(3):
         started = time.process_time()
-        found = [extract_key_steps(parse(text), 6) for text in texts]
+        found = extract_each(texts, 6)
         best = min(best, time.process_time() - started)
     words = sum(len(text.split()) for text in texts) / len(texts)
     steps = sum(map(len, found)) / len(texts)
@@ -82,7 +94,8 @@ def main() -> None:
     print("| paths | words | key steps | questions a second | CPU s | digest |")
     print("|---|---|---|---|---|---|")
     print(measure("the bundled world's", [world_like(number) for number in range(count)]))
-    print(measure("as long as Mulberry's", [mulberry_like(number) for number in range(count)]))
+    for name, like in (("as long as Mulberry's", mulberry_like), ("every sentence a line", in_lines), ("fractions and roots", with_groups)):
+        print(measure(name, [like(number) for number in range(count)]))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
 

@@ -65,7 +65,7 @@ def test_the_recipe_of_presets_without_a_teacher_is_what_it_was(tmp_path: Path) 
     recipe = key_steps.recipe(preset(), Inputs({"curate": "3f2a"}, DigestCache(tmp_path / "digests.sqlite")))
     assert recipe.as_plain() == {
         "stage": "key_steps",
-        "revision": 7,
+        "revision": 8,
         "settings": {"extractor": "rules", "max_key_steps": 6},
         "inputs": {"curate": "3f2a"},
         "prompts": {},

@@ -12,17 +12,13 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1vl_core.data import extract
-from r1vl_core.data.candidates import find, has_group, statements, telling
 from r1vl_core.data.equations import SIDES
-from r1vl_core.data.extract import extract_key_steps
+from r1vl_core.data.extract import extract_each, extract_key_steps
 from r1vl_core.handwriting.world import make_item, written_path
-from r1vl_core.reasoning.boundaries import View, is_part_of_more, stands_alone
 from r1vl_core.reasoning.equivalents import equation_forms, evaluate, holds, is_true, spellings
 from r1vl_core.reasoning.key_steps import compile_form, compile_key_steps, compile_pieces, match
 from r1vl_core.reasoning.normal_form import normalise
 from r1vl_core.reasoning.paths import parse, render
-from r1vl_core.reasoning.spellings import word_set
 
 
 def first_forms(*steps: str, limit: int = 6) -> list[str]:
@@ -54,10 +50,46 @@ _UNITS = ["v = 60 m / 4 s", "60 m / 4 s = 15 m / s", "r = 4 omega + 6 omega", "4
         (("v = 60 m / 4 s = 15 m/s", "R = 4 Ω + 6 Ω = 10 Ω"), _UNITS),
         (("1 kg = 1000 g", "9 + 5 = 14 cm"), ["1 kg = 1000 g", "9 + 5 = 14"]),
         (("The circle has 8 equal parts.",), ["circle has 8 equal parts"]),
+        (("The mean is (12 + 15 + 9) / 3 = 36 / 3.",), ["( 12 + 15 + 9 ) / 3 = 36 / 3"]),
+        (("The median of 3, 5, 7, 9 and 11 in order is 7.",), ["7"]),
+        (
+            (
+                "As step 2 will show, 5 + 7 = 12.",
+                "Multiply the first by 2. We need to find f(3): 4 * 3 = 12",
+            ),
+            ["5 + 7 = 12", "4 * 3 = 12"],
+        ),
+        (("First, convert 2.5 hours to minutes", "(1) + (2)", "or 25 %, using E = hc"), ["2.5 hours", "25 %", "e is hc"]),
     ],
 )
 def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
     assert first_forms(*steps) == expected
+
+
+@pytest.mark.parametrize("bullet", ["- ", "* ", "+ ", "\u2022 ", "\u2013 ", "\u00b7 ", "1. ", "2) ", "(3) ", "a) ", "(b) ", "- **", "  - "])
+def test_what_lists_put_before_a_line_is_no_sign_of_it(bullet: str) -> None:
+    listed = f"The squares:\n{bullet}3^2 + 4^2 = 25\n{bullet}x = 5\n{bullet}9 + 16 = 25"
+    assert first_forms(listed) == ["3 ^ 2 + 4 ^ 2 = 25", "x = 5", "9 + 16 = 25"]
+    assert first_forms(f"{bullet}9 + 16 = 25") == ["9 + 16 = 25"]
+    assert first_forms("-5 + 12 = 7\n-3 + 4 = 1") == ["- 5 + 12 = 7", "- 3 + 4 = 1"]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (
+            "\\begin{aligned}\nc^2 &= 3^2 + 4^2 \\\\\n&= 9 + 16 \\\\\n&= 25\n\\end{aligned}",
+            ["c ^ 2 = 3 ^ 2 + 4 ^ 2", "3 ^ 2 + 4 ^ 2 = 9 + 16", "9 + 16 = 25"],
+        ),
+        ("5 + 7\n= 12", ["5 + 7 = 12"]),
+        ("\\[ 5 + 7 \\]\n\\[ = 12 \\]", ["5 + 7 = 12"]),
+        ("\\begin{cases} x + y = 7 \\\\ x - y = 1 \\end{cases}", ["x + y = 7"]),
+        ("$$x + y = 7$$ $$x - y = 1$$", ["x + y = 7"]),
+        ("| leg | square |\n|---|---|\n| 3 | 3^2 = 9 |\n| 4 | 16 cm |", ["3 ^ 2 = 9", "16 cm"]),
+    ],
+)
+def test_a_calculation_over_several_lines_is_one_and_two_beside_each_other_are_two(step: str, expected: list[str]) -> None:
+    assert first_forms(step) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +100,7 @@ def test_what_is_taken(steps: tuple[str, ...], expected: list[str]) -> None:
         ("P = 2(l + w)", []),
         ("2(a + b) = 34", ["34"]),
         ("V = π r^2 h", []),
-        ("4 + ? + 2 = 15, so ? = 9", ["15"]),
+        ("4 + ? + 2 = 15, so ? = 9", ["9"]),
         ("x^2 - 5x + 6 = (x - 2)(x - 3)", []),
         ("f(x) = 2x + 1", []),
         ("The domain is [2, ∞)", []),
@@ -88,6 +120,14 @@ def test_nothing_is_taken_by_half(step: str, expected: list[str]) -> None:
 
 def test_equations_win_when_there_is_too_much() -> None:
     assert first_forms("red is 4, blue is 6", "4 * 6 = 24", "24 + 1 = 25", limit=2) == ["4 * 6 = 24", "24 + 1 = 25"]
+
+
+def test_what_a_long_path_comes_to_is_among_its_key_steps() -> None:
+    sums = [f"{number} + 3 = {number + 3}" for number in range(10, 30)]
+    assert first_forms(*sums) == [*sums[:5], sums[-1]]
+    assert first_forms(*sums, "The total is 32, that is 29 + 3 = 32, as before.") == [*sums[:5], sums[-1]]  # nothing twice
+    assert first_forms("\n".join(sums), limit=2) == [sums[0], sums[-1]]
+    assert first_forms("c^2 = 25", "\\sqrt{25} = 5") == ["c ^ 2 = 25", "\u221a 25 = 5"]
 
 
 def test_the_forms_named_in_the_method() -> None:
@@ -209,105 +249,11 @@ def test_what_the_rules_extract_from_the_bundled_world_is_what_its_published_num
     for number in range(150):
         item = make_item(np.random.default_rng([number, 7]), "train")
         paths.append(written_path(item, item.draft.answer))
-    found = [extract_key_steps(parse(path), 6) for path in paths]
+    found = extract_each(paths, 6)
+    assert found == [extract_key_steps(parse(path), 6) for path in paths]
     assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == "89e1ceaf3c7c8d82"
 
 
 def test_nothing_is_extracted_that_stands_in_a_form_of_what_was_extracted_before() -> None:
     path = parse(render("A board.", "Add.", ["5 + 7 = 12, so the sum is 12", "7 + 5 = 12 and 12 = 5 + 7", "0.5 = 1/2, or 1/2 = 0.5"], "12"))
     assert [forms[0] for forms in extract_key_steps(path, 6)] == ["5 + 7 = 12", "sum is 12", "0.5 = 1 / 2"]
-
-
-@pytest.mark.parametrize(
-    ("line", "kept"),
-    [
-        ("Now we add. 5 + 7 = 12. So both sides agree.", "5 + 7 = 12."),
-        ("5 + 7 = 12. We keep it", "5 + 7 = 12."),
-        ("Words alone. And more words.", ""),
-        ("The shape is red. It isn't round. They equal each other", "The shape is red. It isn't round. They equal each other"),
-        ("It is clear that both sides agree. The longest of all the sides here is red. We know what it is. 5", "5"),
-        ("The side squared is of no use to us. 5", "The side squared is of no use to us. 5"),
-        ("The sum of all of these is divided by two. 5", "The sum of all of these is divided by two. 5"),
-        ("The sum of the two other sides is minus y. 5", "The sum of the two other sides is minus y. 5"),
-    ],
-)
-def test_sentences_of_words_alone_are_left_out(line: str, kept: str) -> None:
-    assert telling(line) == kept
-
-
-@pytest.mark.parametrize("text", ["Then \\frac{1. And so on. 5", "Then \uff3e\uff5b1. And so on. 5"])
-def test_a_group_that_is_left_open_is_seen(text: str) -> None:
-    assert has_group(text)
-    assert not has_group("Then 1. And so on. 5")
-
-
-SENTENCES = (
-    "So x is 5", "x^", "It equals 3", "isn't 4", "The radius", "2 + 3 = 5", "not", "It is false that", "3, 4, 5", "area is: 7 cm",
-    "\u0391\u03a3", "**bold**", "<b>6</b>", "the shape is red", "AB is 4 m/s", "Now we see that, of course, all holds", "6 1/2",
-    "divided by 3 it gives 2",
-    "12 divided", "by 4", "\\( 3 \\times 4 = 12 \\)", "12 /", "It's wrong", "\u00bd of it", "5 + 6 = 11", "2^3 = 8", "{", "We note: ",
-    "-", "9", "It is clear that both of the sides agree", "the long side of the shape here is red",
-    "so the side squared is a thing of no use",
-    "x squared", "is pi", "it is to be x", "what it is", "y is minus x plus the other side", "it is divided by four",
-)  # fmt: skip
-
-
-ENDS = [". ", ". ", "! ", ", ", " ", ".", ". . "]
-STEPS = st.lists(st.tuples(st.sampled_from(SENTENCES), st.sampled_from(ENDS)), min_size=1, max_size=8).map(
-    lambda parts: "Start. " + "".join(sentence + end for sentence, end in parts)
-)
-
-
-@given(st.lists(STEPS, min_size=1, max_size=4))
-def test_words_alone_change_nothing(steps: list[str]) -> None:
-    """The key steps are those of the whole lines, but for powers in words: none comes out of words alone, and none leans on them."""
-    path = parse(render("d", "r", [step.replace("x squared", "x") for step in steps], "a"))
-    found = extract_key_steps(path, 6)
-    with pytest.MonkeyPatch.context() as whole:
-        whole.setattr(extract, "telling", lambda line: line)
-        assert extract_key_steps(path, 6) == found
-
-
-@given(st.lists(STEPS, min_size=1, max_size=4))
-def test_steps_read_as_one_line_say_what_each_says(steps: list[str]) -> None:
-    path = parse(render("d", "r", steps, "a"))
-    found = extract_key_steps(path, 6)
-    with pytest.MonkeyPatch.context() as apart:
-        apart.setattr(extract, "says_power", lambda text: True)
-        assert extract_key_steps(path, 6) == found
-
-
-@given(STEPS)
-def test_what_is_said_to_stand_in_a_line_stands_there_in_normal_form(text: str) -> None:
-    line = normalise(text).joined
-    equations, others = find(line)
-    for candidate in (*equations, *(statement for place, clause in others for statement in statements(clause, place))):
-        if candidate.needle:
-            compiled = compile_form(candidate.first)
-            assert compiled is not None
-            assert compiled.needle == candidate.needle
-            assert f" {line} ".startswith(candidate.needle, candidate.place)
-
-
-WORDS_AROUND = st.sampled_from(
-    sorted(
-        word_set(
-            "so the a that not no never is twenty seven million hundred and even be really longer per m/s cm x 5 5.5"
-            " { = != - + * / ^ ( ) . , : ; ! ? % \u00b0 \u03c0 \u221a"
-        )
-    )
-)
-AROUND = st.lists(st.tuples(WORDS_AROUND, st.sampled_from(["", " "])), max_size=6).map(lambda parts: "".join(map("".join, parts)))
-
-
-@given(AROUND, st.sampled_from(["3 + 7 = 10", "6", "x = 5", "- 5", "1 / 2", "14 m", "red = 4", "( 5 )"]), AROUND)
-def test_what_surely_stands_alone_is_part_of_no_more(before: str, said: str, behind: str) -> None:
-    text = before + said + behind
-    step, form = normalise(text), compile_form(said)
-    assert form is not None
-    if "" in step.pieces or " ".join(step.pieces).count(" ") + 1 != len(step.pieces):
-        return
-    for first in range(len(step.pieces)):
-        last = first + form.needle.count(" ") - 2
-        if f" {' '.join(step.pieces[first : last + 1])} " == form.needle and stands_alone(step, first, last):
-            assert not is_part_of_more(form, View(step, step.part_ends()), first, last)

@@ -116,6 +116,29 @@ def test_the_records_own_answer_is_held_against_the_paths(pictured: Folder) -> N
     assert found.rejected[1].detail == "the path ends with '12', the record's answer is '13'"
 
 
+@pytest.mark.parametrize(
+    ("ending", "answer"),
+    [
+        ("12\n\nNote: rounded to the nearest integer.", "12"),
+        ("**12**\n\n**Verification:** 12 - 3 = 9.", "12"),
+        ("The area of the shaded region is $24\\,\\mathrm{cm}^2$.", "24 cm²"),
+        ("The length of AB is $5\\sqrt{2}$ cm.", "5√2"),
+        ("12 cm<sup>2</sup>", "12 cm^2"),
+        ("Points A and C", "A and C"),
+        ("The clock shows 3:45.", "3:45"),
+    ],
+)
+def test_answers_that_agree_in_other_words_are_no_mismatch(pictured: Folder, ending: str, answer: str) -> None:
+    assert len(read(pictured, pictured.source([{**record("One?", path(ending)), "answer": answer}])).questions) == 1
+
+
+@pytest.mark.parametrize(("ending", "answer"), [("B: 15", "A"), ("B: 12", "B"), ("B\n\nThe answer is A.", "B"), ("12\n\n13", "12")])
+def test_a_remark_taken_off_hides_no_conflict(pictured: Folder, ending: str, answer: str) -> None:
+    asked = "Which?\nChoices:\nA: 12\nB: 15"
+    (rejected,) = read(pictured, pictured.source([{**record(asked, path(ending)), "answer": answer}])).rejected
+    assert rejected.reason == "answer_mismatch"
+
+
 def test_several_sources_are_read_in_order_and_their_weights_kept(pictured: Folder) -> None:
     here = pictured.source([record("One?"), record("Two?")], "a.json")
     there = pictured.source([record("two?"), paper(3)], "b.json").model_copy(update={"name": "other", "weight": 2.5})

@@ -135,6 +135,22 @@ def test_contamination_by_likeness(charts: Folder) -> None:
     assert rejected.detail == "MathVista.tsv has nearly the same picture"
 
 
+def test_a_held_out_question_is_known_among_other_words(charts: Folder) -> None:
+    rows = [BenchmarkRow("1", "How many bars are there?", (), "12", "", encoded(chart(1)))]
+    held_out = held_out_questions(rows, 10**6, "MathVista.tsv")
+    asked = [
+        "According to the picture, how many bars are there?",
+        "Look at the sales of the company. How many bars are there? Count them one by one.",
+        "How many bars are there?\nAnswer the question using a single word or phrase.",
+        "How many bars are there in the left half?",
+        "How many of the bars are there?",
+        "How many?",
+    ]
+    records = [record(text, images="1.jpg") for text in asked] + [record(asked[0], images="2.png")]
+    assert run(charts, records, held_out=held_out) == [(row, "contaminated") for row in (1, 2, 3)]
+    assert run(charts, records[:1], Curate(contamination=False), held_out=held_out) == []
+
+
 def test_a_short_question_alone_is_everybodys() -> None:
     held = HeldOutSet([HeldOut("what is the value of x?", "ab", 1)], 0.8, 4, "either")
     assert held.find("what is the value of x?", sketch("what is the value of x?"), "cd", 2**40 - 1) is None

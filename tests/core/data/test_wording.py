@@ -40,6 +40,15 @@ AB = (("A", "12"), ("B", "15"))
         ("Points (A) and (B) are marked. How far apart?", "Points (A) and (B) are marked. How far apart?"),
         ("A. Turing lived where?", "A. Turing lived where?"),
         ("How many?\nPlease answer with a number.", "How many?"),
+        ("How many?\nAnswer the question using a single word or phrase.", "How many?"),
+        ("How many? Answer the question using a single word or phrase.", "How many?"),
+        ("How many?\nPlease think step by step and give the final answer in \\boxed{}.", "How many?"),
+        ("How many? Let's think step by step.", "How many?"),
+        ("How many?\nFirst perform reasoning, then finally answer the question in the following format: Answer: xxx.", "How many?"),
+        ("AB is 5. Please solve for BC.", "AB is 5. Please solve for BC."),
+        ("AB is 5. Explain your answer.", "AB is 5. Explain your answer."),
+        ("AB is 5.\nGive the length of BC.", "AB is 5.\nGive the length of BC."),
+        ("Answer the question using a single word or phrase.", "Answer the question using a single word or phrase."),
         ("<image1>\nHow many?", "How many?"),
         ("<|vision_start|><|image_pad|><|vision_end|>How many?", "How many?"),
         ("<Image><ImageHere></Image>How many?", "How many?"),
@@ -79,6 +88,13 @@ def test_free_form(user: str, text: str) -> None:
 )
 def test_multiple_choice(tail: str) -> None:
     assert split_wording("<image>Question: How many?" + tail) == Wording("How many?", AB)
+
+
+def test_how_to_answer_is_neither_asked_nor_a_choice() -> None:
+    assert split_wording("How many?\nAnswer the question using a single word.\nA. 12\nB. 15") == Wording("How many?", AB)
+    assert split_wording("How many?\nA. 12\nB. 15\n\nLet's think step by step.") == Wording("How many?", AB)
+    smile = (("A", "Answer with a smile."), ("B", "Answer with a frown."))
+    assert split_wording("What to do?\nA. Answer with a smile.\nB. Answer with a frown.") == Wording("What to do?", smile)
 
 
 def test_choices_without_a_heading_in_a_line() -> None:
