@@ -12,7 +12,7 @@ from rich.table import Table
 from flows.progress import duration
 from r1vl_core.config import Preset, Runtime, Teacher
 from r1vl_core.data import database
-from r1vl_core.data.teacher.batch import teach_all
+from r1vl_core.data.teacher.batch import Standing, teach_all
 from r1vl_core.data.teacher.estimate import Estimate, draw_sample, estimate
 from r1vl_core.data.teacher.lesson import Lesson
 from tasks import curate
@@ -33,21 +33,23 @@ def print_estimate(runtime: Runtime, preset: Preset, size: int) -> None:
     dials = teacher_of(preset)
     extracting = preset.model_copy(update={"key_steps": preset.key_steps.model_copy(update={"extractor": "teacher"})})
     recipe, inputs = ready("key_steps", STAGES, extracting, Store(runtime.root))
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, highlight=False)  # a file's name may hold brackets
     questions = to_extract(preset, database.read_questions(inputs["curate"].path / curate.DATABASE), console.print)
     if not questions:
         raise ValueError(f"preset {preset.name}: every question that is drawn brings its key steps along; no teacher would be asked")
     sample = draw_sample(questions, size)
     lessons: dict[int, Lesson] = {}
+    counted = True
+
+    def tell(standing: Standing) -> None:
+        nonlocal counted
+        counted = standing.counted
+        status.update(progress(standing))
+
     with open_cache(runtime.root, console.print) as cache, console.status("asking") as status:
-        teach_all(
-            sample,
-            service(dials, recipe.key),
-            cache,
-            preset.key_steps.max_key_steps,
-            lessons.__setitem__,
-            lambda standing: status.update(progress(standing)),
-        )
+        teach_all(sample, service(dials, recipe.key), cache, preset.key_steps.max_key_steps, lessons.__setitem__, tell)
+    if not counted:
+        console.print("the service counts no tokens: every call is estimated at the most that it can take")
     taught = [lessons[place] for place in sorted(lessons)]
     _print(estimate(taught, len(questions), dials), dials, [lesson for lesson in taught if lesson.reason])
 

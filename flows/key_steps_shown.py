@@ -11,13 +11,16 @@ from rich.table import Table
 from flows.querying import find_artifact
 from r1vl_core.data import database
 from r1vl_core.data.given import export_key_steps
-from r1vl_core.data.laid_over import examples, find_by_id, places
+from r1vl_core.data.laid_over import examples, places
 from r1vl_core.data.sql import querying
 from r1vl_core.reasoning.key_steps import compile_key_steps, match
 from r1vl_core.reasoning.paths import ReasoningPath, parse
 from r1vl_core.records import Question, asked
 from tasks import key_steps
 from tasks.store import Artifact, Store
+
+_LOOKED_AT = 1000
+"""Questions among which examples are looked for."""
 
 _STATS = {
     "sources": (
@@ -41,7 +44,7 @@ _TEACHER_STATS = {
 def print_question(root: Path, run: str | None, wanted: str) -> None:
     """Print a question whose id begins with `wanted`, or is that in its source. Raises ValueError where none does, or several do."""
     artifact = find_artifact(root, "key_steps", run)
-    question = _one(database.read_questions(artifact.path / key_steps.DATABASE), wanted, artifact)
+    question = _one(artifact.path / key_steps.DATABASE, wanted)
     own = "" if question.source_id is None else f", there {question.source_id}"
     print(f"question   {question.id}, source {question.source}{own}")
     print(f"picture    {_picture(root, artifact, question)}")
@@ -84,23 +87,24 @@ def print_counts(counts: dict[str, list[dict[str, Any]]]) -> None:
 
 def export_questions(root: Path, run: str | None, file: Path) -> int:
     """Write the questions of a key_steps artifact as JSON lines; how many. Raises ValueError."""
-    return export_key_steps(file, database.read_questions(find_artifact(root, "key_steps", run).path / key_steps.DATABASE))
+    rows = database.iterate(find_artifact(root, "key_steps", run).path / key_steps.DATABASE)
+    return export_key_steps(file, (row for row in rows if isinstance(row, Question)))
 
 
-def _one(questions: list[Question], wanted: str, artifact: Artifact) -> Question:
-    exact = find_by_id(questions, wanted)
-    if len(exact) > 1:
-        raise ValueError(f"{len(exact)} questions have the id {wanted!r} in their sources: {places(exact)}; give one of these")
-    found = exact or [question for question in questions if question.id.startswith(wanted)]
-    if not found:
-        rejected = database.counts(artifact.path / key_steps.DATABASE).num_rejected
-        among = f"among {len(questions)} with key steps ({rejected} were set aside); {examples(questions)}"
+def _one(path: Path, wanted: str) -> Question:
+    found = database.find_questions(path, wanted)
+    num = len(found.positions)
+    if not num:
+        counts = database.counts(path)
+        some = examples(database.read_some_questions(path, 0, _LOOKED_AT))
+        among = f"among {counts.num_accepted} with key steps ({counts.num_rejected} were set aside); {some}"
         raise ValueError(f"no question whose id begins with {wanted!r}, or is that in its source, {among}")
-    if len(found) > 1:
-        raise ValueError(
-            f"{len(found)} questions have ids that begin with {wanted!r}: {', '.join(q.id for q in found[:3])} …; give more of it"
-        )
-    return found[0]
+    if num > 1 and found.is_whole:
+        raise ValueError(f"{num} questions have the id {wanted!r} in their sources: {places(found.first)}; give one of these")
+    if num > 1:
+        some = ", ".join(question.id for question in found.first[:3])
+        raise ValueError(f"{num} questions have ids that begin with {wanted!r}: {some} …; give more of it")
+    return found.first[0]
 
 
 def _picture(root: Path, artifact: Artifact, question: Question) -> str:

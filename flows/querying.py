@@ -90,7 +90,7 @@ def find_artifact(root: Path, stage: str, run: str | None) -> Artifact:
     if run is None:
         found = store.latest(stage)
         if found is None:
-            raise ValueError(f"nothing built of stage {stage} under {root}; build it first: `r1vl run tiny --until {stage}`")
+            raise ValueError(f"nothing built of stage {stage} under {root}; build it first: `r1vl run PRESET --until {stage}`")
         return found
     stages = read_result(root, run).stages
     if stage not in stages:

@@ -20,7 +20,7 @@ from tasks.image_memory import StoredImageMemory
 from tasks.inputs import DIGESTS, Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
-from tasks.world import check_evaluation_file, check_heldout, heldout_file, image_roots, sources
+from tasks.world import check_held_out_file, check_heldout, heldout_file, image_roots, sources
 
 REVISION = 8
 DATABASE = "curated.duckdb"
@@ -168,14 +168,14 @@ def prompts_of(preset: Preset) -> dict[str, str]:
 
 
 def looks(preset: Preset) -> Iterator[Callable[[], object]]:
-    """At the checkpoint, at each source up to its first question, and at every held-out file."""
+    """At the checkpoint, at each source up to its first question, and at the files that must stay unseen."""
     yield partial(check_model, preset)
     for source in preset.sources:
         yield partial(_find_a_question, source, preset)
     if preset.curate.contamination:
         yield partial(check_heldout, preset)
         for file in preset.curate.contamination_data:
-            yield partial(check_evaluation_file, file, preset.curate.max_image_pixels)
+            yield partial(check_held_out_file, file, preset.curate.max_image_pixels)
 
 
 def _find_a_question(source: Source, preset: Preset) -> None:

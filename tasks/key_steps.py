@@ -37,6 +37,13 @@ TEACHER = "teacher.duckdb"
 """The teacher's calls, what fell of its answers, and where it failed; only there when one was asked."""
 
 
+LIST_SET_ASIDE = 'r1vl sql --artifact key_steps "SELECT source, row, reason, detail FROM rejected"'
+"""The command that shows why a question has no key steps."""
+
+ASK_AGAIN = "r1vl run PRESET --until key_steps --force"
+"""What a teacher that was out now and then is asked again by: what it answered is in the cache, whatever it was."""
+
+
 def recipe(preset: Preset, inputs: Inputs) -> Recipe:
     """The extractor's settings, the teacher with its prompts where one is asked, and the curated questions."""
     dials = preset.key_steps
@@ -78,6 +85,8 @@ def build(job: Build) -> Mapping[str, Any]:
         **_by_whom(extracted),
     }
     job.log(f"{len(accepted)} questions with {metrics['mean_key_steps']:.1f} key steps on average, {len(rejected)} without any")
+    if rejected:
+        job.log(f"each question without key steps, and why: {LIST_SET_ASIDE}")
     return {"content": {DATABASE: database.content_digest(path), **_beside(job)}, "metrics": metrics}
 
 
@@ -131,6 +140,8 @@ def _taught(job: Build, questions: Sequence[Question]) -> list[Extracted]:
     failures = Counter(lesson.reason for lesson in lessons if lesson.reason)
     told = ", ".join(f"{reason} {number}" for reason, number in failures.most_common()) or "none"
     job.log(f"{len(lessons)} questions asked of {teacher_of(job.preset).model}; failed: {told} (fallback: {dials.fallback})")
+    if failures["unreachable"]:
+        job.log(f"{failures['unreachable']} questions that got no answer are asked again by {ASK_AGAIN}; all answers are kept")
     return extracted
 
 

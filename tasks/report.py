@@ -19,11 +19,13 @@ from r1vl_core.reporting.data import (
     Curation,
     GroupView,
     HeldOutView,
+    KeyStepsRow,
     Mark,
     PathView,
     PolicyResult,
     RejectReason,
     ReportData,
+    SourceRow,
     StageRow,
 )
 from r1vl_core.reporting.page import render_report
@@ -36,7 +38,7 @@ from tasks.stages import Build, Stage
 from tasks.store import Artifact
 from tasks.world import heldout_file, image_roots
 
-REVISION = 2
+REVISION = 3
 PAGE = "report.html"
 T = TypeVar("T")
 
@@ -79,7 +81,7 @@ def gather(preset: Preset, inputs: Mapping[str, Artifact]) -> ReportData:
         comparison=compare(responses["warmup"], responses["stepgrpo"]),
         reports=reports,
         warmup_reports=read_reports(inputs["warmup"].path),
-        curation=_curation(inputs["curate"].path / curate.DATABASE),
+        curation=curation_of(inputs),
         groups=_groups(preset, inputs),
         heldout=_heldout(rows, responses, preset.report.num_responses),
         num_heldout_total=len(rows),
@@ -109,25 +111,54 @@ def _result(name: str, responses: Sequence[ScoredResponse], summary: Mapping[str
     )
 
 
-def _curation(path: Path) -> Curation:
+def curation_of(inputs: Mapping[str, Artifact]) -> Curation:
+    """What became of the records, by source and by reason, and the key steps of the questions, from the two stages' artifacts."""
+    path = inputs["curate"].path / curate.DATABASE
     counts = database.counts(path)
     examples: dict[str, Rejected] = {}
     for row in database.read_rejected(path):
         examples.setdefault(row.reason, row)
     rejects = tuple(
         RejectReason(reason, number, examples[reason].source, examples[reason].row, examples[reason].detail, examples[reason].raw)
-        for reason, number in counts.rejected_by_reason.items()
+        for reason, number in sorted(counts.rejected_by_reason.items(), key=lambda item: -item[1])
     )
-    return Curation(counts.num_read, counts.num_accepted, rejects)
+    aside = inputs["curate"].path / curate.VALIDATION
+    num_aside = database.counts(aside).num_accepted if aside.exists() else 0
+    return Curation(
+        num_records=counts.num_read + num_aside,
+        num_accepted=counts.num_accepted + num_aside,
+        rejects=rejects,
+        sources=_sources(path, aside if num_aside else None),
+        key_steps=_key_steps(inputs["key_steps"].notes["metrics"]),
+        num_set_aside=num_aside,
+    )
+
+
+def _sources(path: Path, aside: Path | None) -> tuple[SourceRow, ...]:
+    """Every source; the questions that were set aside are its own too."""
+    counted = database.counts(aside).accepted_by_source if aside is not None else {}
+    return tuple(
+        SourceRow(one.name, one.file, one.licence, one.weight, one.num_accepted + counted.get(one.name, 0), one.num_rejected)
+        for one in database.source_counts(path)
+    )
+
+
+def _key_steps(metrics: Mapping[str, Any]) -> KeyStepsRow:
+    by = {name.removeprefix("num_by_"): number for name, number in metrics.items() if name.startswith("num_by_")}
+    by_share = tuple(sorted(by.items(), key=lambda item: -item[1]))
+    return KeyStepsRow(metrics["num_questions"], metrics["mean_key_steps"], metrics["num_without_key_steps"], by_share)
 
 
 def _groups(preset: Preset, inputs: Mapping[str, Artifact]) -> tuple[GroupView, ...]:
     """Groups spread evenly over the run, each with its picture."""
-    questions = {question.id: question for question in database.read_questions(inputs["key_steps"].path / key_steps.DATABASE)}
+    asked = inputs["key_steps"].path / key_steps.DATABASE
     roots = image_roots(preset, inputs)
     folder = inputs["stepgrpo"].path / rollouts.FOLDER
     groups = rollouts.read_groups(folder, spread(rollouts.rollout_keys(folder), preset.report.num_groups))
-    return tuple(_group(step, questions[paths[0]["question_id"]], roots, paths) for (step, _), paths in groups.items())
+    return tuple(
+        _group(step, database.find_questions(asked, paths[0]["question_id"], 1).first[0], roots, paths)
+        for (step, _), paths in groups.items()
+    )
 
 
 def _group(step: int, question: Question, roots: Mapping[str, Path], samples: Iterable[dict[str, Any]]) -> GroupView:

@@ -85,7 +85,7 @@ def progress(standing: Standing) -> str:
         [
             f"{standing.done:,}/{standing.total:,} questions",
             f"{standing.rate:.1f} a second",
-            f"{standing.spent.total:,} tokens",
+            f"{standing.spent.total:,} tokens{'' if standing.counted else ' at most (the service counts none)'}",
             f"cost {standing.cost:.4g}",
             left,
         ]

@@ -57,18 +57,18 @@ def heldout_file(preset: Preset, inputs: Mapping[str, Artifact]) -> Path:
 
 
 def check_heldout(preset: Preset) -> None:
-    """Look at the preset's own held-out file, if it has one. Raises ValueError."""
+    """Look at the preset's own held-out file, if it has one, as `check_held_out_file`."""
     if preset.evaluate.data is not None:
-        check_evaluation_file(preset.evaluate.data, preset.curate.max_image_pixels)
+        check_held_out_file(preset.evaluate.data, preset.curate.max_image_pixels)
 
 
-def check_evaluation_file(file: Path, max_image_pixels: int) -> None:
-    """Look at every row's cells, and at the first row's picture, decoded. Raises ValueError naming what is wrong."""
+def check_held_out_file(file: Path, max_pixels: int) -> None:
+    """Look at a file of questions that must stay unseen: every row's cells, and the first row's picture decoded. Raises ValueError."""
     rows = read_tsv(file)
     first = next(rows, None)
     if first is None:
         raise ValueError(f"held-out file {file}: no row with a picture; fill its column 'image'")
-    open_held_out(first, max_image_pixels)
+    open_held_out(first, max_pixels)
     for _ in rows:  # reading a row checks its cells, the picture's base64 too
         pass
 

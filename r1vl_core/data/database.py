@@ -64,6 +64,22 @@ class Counts:
         return self.num_accepted + self.num_rejected
 
 
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """A source as it is stored, and what became of its records.
+
+    >>> SourceCount("web", "web.json", "CC BY 4.0", 1.0, num_accepted=9, num_rejected=1).licence
+    'CC BY 4.0'
+    """
+
+    name: str
+    file: str
+    licence: str
+    weight: float
+    num_accepted: int
+    num_rejected: int
+
+
 def write_curated(path: Path, outcomes: Iterable[Question | Rejected], sources: Sequence[Source]) -> None:
     """Write a new database: questions and rejected rows, each in the order given, sources without their folders.
 
@@ -91,6 +107,27 @@ def read_some_questions(path: Path, start: int, num: int) -> list[Question]:
         return _questions_from(connection, start, num)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Questions that an id means: the positions of all of them, the first few themselves, and whether it is their whole id.
+
+    >>> Found((7,), (), is_whole=True).positions
+    (7,)
+    """
+
+    positions: tuple[int, ...]
+    first: tuple[Question, ...]
+    is_whole: bool
+
+
+def find_questions(path: Path, wanted: str, num_shown: int = 4) -> Found:
+    """The question with an id, else those that their sources call so, else those whose ids begin so. Raises ValueError."""
+    with _reading(path) as connection:
+        rows = connection.execute(_step("find_questions"), {"wanted": wanted}).fetchall()
+        first = [_questions_from(connection, position, 1)[0] for position, _ in rows[:num_shown]]
+    return Found(tuple(position for position, _ in rows), tuple(first), any(is_whole for _, is_whole in rows))
+
+
 def iterate(path: Path) -> Iterator[Question | Rejected]:
     """All questions, then all rejected rows, in stored order and in bounded memory. Raises ValueError."""
     with _reading(path) as connection:
@@ -113,6 +150,12 @@ def counts(path: Path) -> Counts:
         by_source = dict(connection.execute(_step("accepted_by_source")).fetchall())
         by_reason = dict(connection.execute(_step("rejected_by_reason")).fetchall())
         return Counts(num_accepted, num_rejected, num_key_steps, by_source, by_reason)
+
+
+def source_counts(path: Path) -> list[SourceCount]:
+    """Every source, in the preset's order. Raises ValueError."""
+    with _reading(path) as connection:
+        return [SourceCount(*row) for row in connection.execute(_step("source_counts")).fetchall()]
 
 
 def query(path: Path, sql: str) -> polars.DataFrame:

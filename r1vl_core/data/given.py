@@ -69,11 +69,15 @@ def export_key_steps(path: Path, questions: Iterable[Question]) -> int:
     """Write questions as JSON lines, whole or not at all; how many. Raises ValueError when the file is there already, OSError."""
     if path.exists():
         raise ValueError(f"{path} exists already; give another name or remove it")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: no folder {path.parent}; make it, or name another place")
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
             num_written = sum(bool(file.write(to_line(question) + "\n")) for question in questions)
         partial.rename(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # people know the file, not our temporary one
     finally:
         partial.unlink(missing_ok=True)
     return num_written
@@ -82,7 +86,8 @@ def export_key_steps(path: Path, questions: Iterable[Question]) -> int:
 def read_given(path: Path) -> list[GivenRecord]:
     """The records of a file. Raises ValueError naming the line and the cure."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; give the JSON lines with the key steps")
+        what = "this is a folder" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: {what}; give the JSON lines with the key steps")
     found: dict[Place, GivenRecord] = {}
     with path.open("rb") as file:
         for line, place, record in json_lines(file, str(path)):

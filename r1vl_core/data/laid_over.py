@@ -65,17 +65,6 @@ def lay_over(records: Sequence[GivenRecord], curated: Iterable[Question], drawn:
     return laid
 
 
-def find_by_id(questions: Iterable[Question], wanted: str) -> list[Question]:
-    """The questions that an id means: the one that has it, else all whose sources call them so."""
-    ours, theirs = [], []
-    for question in questions:
-        if question.id == wanted:
-            ours.append(question)
-        elif question.source_id == wanted:
-            theirs.append(question)
-    return ours or theirs
-
-
 def examples(questions: Sequence[Question]) -> str:
     """How ids look here, for people."""
     theirs = next((question for question in questions if question.source_id is not None), None)

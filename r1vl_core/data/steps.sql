@@ -39,6 +39,15 @@ SELECT source, "row", reason, detail, raw
 FROM rejected
 ORDER BY position;
 
+-- name: find_questions
+-- Those with this id; where there is none, those whose sources call them so; where there are none, those whose ids begin so.
+WITH found AS (
+    SELECT position, CASE WHEN id = $wanted THEN 1 WHEN source_id = $wanted THEN 2 ELSE 3 END AS meant
+    FROM questions
+    WHERE starts_with(id, $wanted) OR source_id = $wanted
+)
+SELECT position, meant < 3 FROM found WHERE meant = (SELECT min(meant) FROM found) ORDER BY position;
+
 -- name: totals
 SELECT
     (SELECT count(*) FROM questions) AS num_accepted,
@@ -47,6 +56,11 @@ SELECT
 
 -- name: accepted_by_source
 SELECT source, num_accepted FROM counts_by_source WHERE num_accepted > 0 ORDER BY source;
+
+-- name: source_counts
+SELECT s.name, s.file, s.licence, s.weight, coalesce(c.num_accepted, 0)::BIGINT, coalesce(c.num_rejected, 0)::BIGINT
+FROM sources s LEFT JOIN counts_by_source c ON c.source = s.name
+ORDER BY s.position;
 
 -- name: rejected_by_reason
 SELECT reason, sum(num_rejected)::BIGINT FROM reject_reasons GROUP BY reason ORDER BY reason;

@@ -58,8 +58,45 @@ class RejectReason:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source of questions: its file and licence note, how often it is drawn from, and what became of its records.
+
+    >>> SourceRow("web", "web.json", "CC BY 4.0", 1.0, num_accepted=9, num_rejected=1).num_records
+    10
+    """
+
+    name: str
+    file: str
+    licence: str
+    weight: float
+    num_accepted: int
+    num_rejected: int
+
+    @property
+    def num_records(self) -> int:
+        """Records read."""
+        return self.num_accepted + self.num_rejected
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStepsRow:
+    """Questions with key steps, their mean number, questions without any, and from whom they are (`by`, empty where all by rules).
+
+    >>> KeyStepsRow(90, 4.2, 10, (("teacher", 80), ("rules", 10))).num_without
+    10
+    """
+
+    num_questions: int
+    mean: float
+    num_without: int
+    by: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Curation:
-    """Records read, questions accepted, and the reasons of the others, the commonest first.
+    """Records read, questions accepted, and the reasons of the others, the commonest first; where they come from, and their key steps.
+
+    `num_set_aside` of the questions accepted are for validation.
 
     >>> Curation(num_records=10, num_accepted=10).rejects
     ()
@@ -68,6 +105,9 @@ class Curation:
     num_records: int
     num_accepted: int
     rejects: tuple[RejectReason, ...] = ()
+    sources: tuple[SourceRow, ...] = ()
+    key_steps: KeyStepsRow | None = None
+    num_set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tasks.recipe import Recipe
 from tasks.registry import STAGES
 from tasks.stages import bring_up_to_date
 from tasks.store import Store
-from tests.chat_server import fails, rule_teacher, serving
+from tests.chat_server import Reply, fails, rule_teacher, serving
 from tests.core.data.samples import question
 from tests.flows.command import r1vl
 
@@ -121,6 +122,20 @@ def test_an_estimate_asks_a_sample_whose_answers_the_run_itself_finds(root: Path
     assert counts["cost"][0]["num_calls"] == len(texts)
 
 
+def test_a_service_that_counts_no_tokens_is_told_apart_from_one_that_takes_many(root: Path) -> None:
+    def silent(request: dict[str, Any], number: int) -> Reply:
+        body = json.loads(rule_teacher(request, number).body)
+        return Reply(json.dumps({"id": "1", "choices": body["choices"]}).encode(), headers={"Content-Type": "application/json"})
+
+    for respond, told in ((silent, 1), (rule_teacher, 0)):
+        with serving(respond) as chat:
+            done = key_steps(
+                "estimate", write_preset(root, chat.url), "--set", f"key_steps.teacher.model=counts-{told}", "--sample", "2", root=root
+            )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("the service counts no tokens: every call is estimated at the most that it can take") == told
+
+
 def test_what_is_wrong_is_told_in_a_line(root: Path, tmp_path: Path) -> None:
     none = key_steps("show", "zzz", root=root)
     assert (none.returncode, none.stderr.count("\n")) == (2, 1)
@@ -131,6 +146,13 @@ def test_what_is_wrong_is_told_in_a_line(root: Path, tmp_path: Path) -> None:
     missing = key_steps("import", str(tmp_path / "none.jsonl"), root=root)
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "none.jsonl: no such file" in missing.stderr
+    folder = key_steps("import", str(tmp_path), root=root)
+    assert (folder.returncode, folder.stderr.startswith(f"r1vl: {tmp_path}: this is a folder;")) == (2, True)
+    nowhere = key_steps("export", str(tmp_path / "none" / "out.jsonl"), root=root)
+    assert (nowhere.returncode, nowhere.stderr) == (
+        2,
+        f"r1vl: {tmp_path}/none/out.jsonl: no folder {tmp_path}/none; make it, or name another place\n",
+    )
     nothing = key_steps("stats", root=tmp_path)
     assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
     unbuilt = key_steps("estimate", write_preset(tmp_path, "http://127.0.0.1:9/v1"), root=tmp_path)

@@ -46,13 +46,14 @@ def with_teacher(chat: ChatServer, fallback: str = "rules", **dials: Any) -> Pre
     return preset(extractor="teacher", fallback=fallback, teacher=teacher)
 
 
-def build(preset: Preset, store: Store, lines: list[str] | None = None) -> StageResult:
+def build(preset: Preset, store: Store, lines: list[str] | None = None, force: bool = False) -> StageResult:
     def note(event: StageEvent) -> None:
         if event.kind == "log" and event.stage == "key_steps" and lines is not None:
             lines.append(event.text)
 
     runtime = RUNTIME.model_copy(update={"root": store.root})
-    return bring_up_to_date("key_steps", STAGES, preset, runtime, store, on_event=note)["key_steps"]
+    forced = frozenset({"key_steps"} if force else ())
+    return bring_up_to_date("key_steps", STAGES, preset, runtime, store, force=forced, on_event=note)["key_steps"]
 
 
 def rows(result: StageResult, sql: str) -> list[tuple[Any, ...]]:
@@ -102,6 +103,25 @@ def test_where_the_teacher_fails_the_preset_says_who_stands_in(store: Store, fal
     assert counts.rejected_by_reason.get("teacher_refused", 0) == (0 if by else failed)
     assert result.artifact.notes["metrics"].get("num_by_rules", 0) == (failed if by else 0)
     assert any(f"refused {failed}" in line and f"fallback: {fallback}" in line for line in lines)
+
+
+def test_questions_that_got_no_answer_are_asked_again_by_force_and_no_others(store: Store) -> None:
+    def out_now_and_then(request: dict[str, Any], number: int) -> Reply:
+        return fails(503) if number % 4 == 0 else rule_teacher(request, number)
+
+    lines: list[str] = []
+    with serving(out_now_and_then) as chat:
+        patchy = with_teacher(chat, "reject", model="patchy", max_attempts=1, concurrency=1)
+        result = build(patchy, store, lines)
+        num_failed = database.counts(result.artifact.path / key_steps.DATABASE).rejected_by_reason["teacher_unreachable"]
+        answered = {json.dumps(request) for number, request in enumerate(chat.requests, 1) if number % 4}
+    assert f"{num_failed} questions that got no answer are asked again by {key_steps.ASK_AGAIN}; all answers are kept" in lines
+    assert f"each question without key steps, and why: {key_steps.LIST_SET_ASIDE}" in lines
+    with serving(rule_teacher) as chat:
+        patchy = with_teacher(chat, "reject", model="patchy", max_attempts=1, concurrency=1)
+        result = build(patchy, store, force=True)
+        assert not answered & {json.dumps(request) for request in chat.requests}
+    assert "teacher_unreachable" not in database.counts(result.artifact.path / key_steps.DATABASE).rejected_by_reason
 
 
 def test_a_spent_budget_stops_the_stage_and_a_larger_one_goes_on_without_asking_twice(store: Store) -> None:

@@ -100,16 +100,16 @@ def test_a_held_out_file_that_will_not_do_is_refused(tmp_path: Path, heldout: st
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [('[{"messages": []}]', "no column 'index'"), (HEADER, "no row with a picture"), (HEADER + "0\tq\tAAAA\t5\n", "neither a picture nor")],
+    ("other", "message"), [("[1, 2]\n", "no column 'index'"), (HEADER + row(b"hello" * 20), "not a picture in a known")]
 )
-def test_a_file_that_must_stay_unseen_is_looked_at_before_anything_is_built(tmp_path: Path, content: str, message: str) -> None:
-    unseen = tmp_path / "unseen.tsv"
-    unseen.write_text(content)
-    settings = {"contamination_data": [str(unseen)]}
-    (line,) = problems(own_preset(tmp_path, [record()], HEADER + row(), curate=settings), "curate")
-    assert str(unseen) in line
+def test_a_contamination_file_that_will_not_do_is_refused_unless_it_is_not_used(tmp_path: Path, other: str, message: str) -> None:
+    file = tmp_path / "other.tsv"
+    file.write_text(other)
+    wanted = {"contamination_data": [str(file)]}
+    preset = own_preset(tmp_path, [record()], HEADER + row(), curate=wanted)
+    (line,) = problems(preset)
     assert message in line
+    check_inputs("curate", STAGES, preset.model_copy(update={"curate": preset.curate.model_copy(update={"contamination": False})}))
 
 
 def test_everything_wrong_is_said_at_once_and_a_plan_says_the_same(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ class Asker:
     def __init__(self, dials: ChatService, endpoint: ChatEndpoint, cache: AnswerCache, scope: str, pace: Pace | None = None) -> None:
         self.dials = dials
         self.budget = Budget(dials, cache.spent(scope))
+        self.counted = True
+        """Whether the service counted the tokens of every answer that was paid for."""
         self._endpoint, self._cache, self._scope = endpoint, cache, scope
         self._pace = pace or Pace(dials.concurrency)
         self._under_way: WeakValueDictionary[AnswerKey, asyncio.Lock] = WeakValueDictionary()
@@ -82,6 +84,7 @@ class Asker:
         try:
             completion, seconds, attempts = await self._answered(messages)
             used = completion.tokens or bound  # a service that counts nothing is counted at its most
+            self.counted = self.counted and completion.tokens is not None
             answer = Answer(completion.text, completion.finish, used, seconds, attempts)
             self._cache.keep(key, answer, self._scope)
         finally:

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far a batch is: questions done of all, tokens and money spent by this recipe so far, questions a second of late.
+    Where the service does not count its tokens (`counted`), those spent are the most that they can have been.
 
     >>> Standing(50, 200, Tokens(1000, 10), 0.5, 5.0).seconds_left
     30.0
@@ -38,6 +39,7 @@ class Standing:
     spent: Tokens
     cost: float
     rate: float
+    counted: bool = True
 
     @property
     def seconds_left(self) -> float:
@@ -118,7 +120,8 @@ def ask_about_all(
                     for place, item in waiting:
                         on_result(place, await work_on(item, asker))
                         spent, num = asker.budget.spent, next(done)
-                        on_progress(Standing(num, len(items), spent, spent.cost(service.dials), rate.at(monotonic(), num)))
+                        cost, now = spent.cost(service.dials), rate.at(monotonic(), num)
+                        on_progress(Standing(num, len(items), spent, cost, now, asker.counted))
                 except TeacherStopped as stop:  # the others end the calls they have begun, since those are paid for
                     stops.append(stop)
 

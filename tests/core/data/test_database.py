@@ -69,6 +69,17 @@ def test_batches_of_questions_join_without_a_gap(tmp_path: Path, monkeypatch: py
     assert database.read_some_questions(tmp_path / "q.duckdb", 3, 4) == questions[3:7]
 
 
+def test_an_id_means_the_question_that_has_it_then_those_called_so_then_those_that_begin_so(tmp_path: Path) -> None:
+    ids = [("aa01", None), ("aa02", "aa01"), ("bb", "web-7"), ("cc", "web-7"), ("bb1", "aa")]
+    questions = [question(number, id=own, source_id=theirs) for number, (own, theirs) in enumerate(ids)]
+    write_key_steps(tmp_path / "q.duckdb", questions)
+    wanted = {"aa01": ([0], True), "web-7": ([2, 3], True), "aa": ([4], True), "aa0": ([0, 1], False), "bb": ([2], True), "zz": ([], False)}
+    for text, (positions, is_whole) in wanted.items():
+        found = database.find_questions(tmp_path / "q.duckdb", text)
+        assert (list(found.positions), list(found.first), found.is_whole) == (positions, [questions[at] for at in positions], is_whole)
+    assert database.find_questions(tmp_path / "q.duckdb", "", num_shown=2).first == tuple(questions[:2])
+
+
 def test_nothing_at_all(tmp_path: Path) -> None:
     write_curated(tmp_path / "a.duckdb", [], [])
     assert read_questions(tmp_path / "a.duckdb") == []

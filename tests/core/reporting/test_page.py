@@ -118,6 +118,13 @@ def test_the_result_stands_on_the_page(page: Page) -> None:
     assert "of 600 held-out questions" in text
 
 
+def test_sources_stand_on_the_page_with_their_licence_and_so_do_key_steps() -> None:
+    text = render_report(report_data())
+    assert "<td>web</td><td>web.json</td><td>–</td>" in text
+    assert "<strong>6</strong> questions have key steps, 4.2 on average (by " in text
+    assert "2 of them set aside for validation" in text
+
+
 def test_the_same_data_give_the_same_page() -> None:
     assert render_report(report_data()) == render_report(report_data())
 
