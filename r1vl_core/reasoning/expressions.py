@@ -27,6 +27,9 @@ _NUMBER_PIECE = r"(?:- )?[0-9][0-9.]*+"
 _RANGE = re.compile(rf"({_NUMBER_PIECE})((?: (?!(?:to|and|or) )[a-z%\u00b0]++)?+) (?:-|to) ({_NUMBER_PIECE})((?: [a-z%\u00b0]++)?+)")
 _RATIO = re.compile(r"([0-9][0-9.]*+(?: : [0-9][0-9.]*+)++)(?: (am|pm|a . m|p . m))?")
 _REPEATING = re.compile(r"([0-9]{1,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\{([0-9]{1,9})\}")
+# "x = 3" and "y = 4" on lines of their own, in a list or not.
+_VALUE_LINES = re.compile(r"(?:[ \t]*+(?:[-*\u2022][ \t]++)?+[A-Za-z]\w{0,3}+[ \t]*+=[^\n=,]{1,60}+(?:\n++|\Z)){2,6}")
+_BULLETS = " \t-*\u2022"
 _PUNCTUATION = frozenset(",.;:!?'")
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _AFTER_YES_NO = frozenset(",.;:!'(") | word_set("it they there he she this that these - because since")
@@ -74,6 +77,8 @@ class Expression:
 def read_expression(text: str, *, decimal_comma: bool = True) -> Expression:
     """Clean an answer's text and find out what it is; "2,5" is a decimal or a list. Never raises; linear in the text's length."""
     text = _REPEATING.sub(_repeating, clean(text))
+    if "\n" in text and _VALUE_LINES.fullmatch(text):
+        text = ", ".join(line.lstrip(_BULLETS) for line in text.split("\n") if line.strip())
     braces = _SET.fullmatch(text)
     body = braces[1].removesuffix("\\").removesuffix("\\right") if braces else text
     listed = braces or "(" in body or "[" in body or not decimal_comma  # there a comma parts items and never decimals
