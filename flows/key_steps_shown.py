@@ -61,8 +61,9 @@ def print_question(root: Path, run: str | None, wanted: str) -> None:
 
 
 def count_key_steps(root: Path, run: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Every table of the counts, as rows by column. Raises ValueError where nothing is built."""
+    """Every table of the counts, as rows by column. Raises ValueError where nothing is built, or by a program of another schema."""
     artifact = find_artifact(root, "key_steps", run)
+    database.counts(artifact.path / key_steps.DATABASE)  # checks the schema, which `querying` takes as it comes
     statements = {**_STATS, **(_TEACHER_STATS if (artifact.path / key_steps.TEACHER).exists() else {})}
     counts = {}
     for name, sql in statements.items():

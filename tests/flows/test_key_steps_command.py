@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from flows.choosing import choose
@@ -167,6 +168,20 @@ def test_a_teacher_that_is_out_ends_with_status_1_and_one_that_refuses_the_key_w
     with serving(lambda request, number: fails(401, "bad key sk-secret")) as chat:
         locked = key_steps("estimate", write_preset(root, chat.url), "--set", "key_steps.teacher.model=out", root=root)
     assert (locked.returncode, "R1VL_TEACHER_API_KEY" in locked.stderr, "sk-secret" in locked.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize("command", ["stats", "show", "export"])
+def test_an_artifact_of_another_schema_is_refused_in_one_line(tmp_path: Path, command: str) -> None:
+    def older(folder: Path) -> None:
+        write_key_steps(folder / "key_steps.duckdb", [question(1)])
+        with duckdb.connect(str(folder / "key_steps.duckdb")) as connection:
+            connection.execute("UPDATE meta SET schema_version = 1")
+
+    Store(tmp_path).put(Recipe("key_steps", 1, {}, {"curate": "3f2a"}), older)
+    arguments = {"show": ("1",), "export": (str(tmp_path / "out.jsonl"),)}.get(command, ())
+    told = key_steps(command, *arguments, root=tmp_path)
+    assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+    assert "schema version 1, this program reads 2; run the stage that makes it again" in told.stderr
 
 
 def test_a_question_is_found_by_the_id_of_its_source(tmp_path: Path) -> None:
