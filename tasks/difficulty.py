@@ -26,7 +26,7 @@ from tasks.stages import Build, Stage
 if TYPE_CHECKING:
     from tasks.trainer import Work
 
-REVISION = 3
+REVISION = 4
 PASS_RATES = "pass_rates.parquet"
 
 

@@ -30,7 +30,7 @@ from tasks.world import check_heldout, heldout_file
 if TYPE_CHECKING:
     from tasks.trainer import Work
 
-REVISION = 6
+REVISION = 7
 POLICIES = ("warmup", "stepgrpo")
 SUMMARY = "summary.json"
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REVISION = 6
+REVISION = 7
 POLICY = warmup.POLICY
 
 

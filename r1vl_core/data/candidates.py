@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from r1vl_core.data.equations import OPERATORS, equations
+from r1vl_core.data.equations import FUNCTIONS, OPERATORS, equations
 from r1vl_core.reasoning.equivalents import is_true, spellings, statement_forms, value_forms
 from r1vl_core.reasoning.groups import is_grouped
 from r1vl_core.reasoning.spellings import PIECES, SIGNS, word_set
 from r1vl_core.reasoning.units import UNITS
 
-_PARTS = OPERATORS | frozenset("()[]?|\u03c0\u221a\u221e")
+_PARTS = OPERATORS | FUNCTIONS | frozenset("()[]?|\u03c0\u221a\u221e")
 _BREAK = re.compile(r"[.,;:!?](?![^ ])")  # no other piece ends in one of these
 _FILLER = word_set(
     "so then thus therefore hence now and the a an we have has that get gets got first next finally because since but also this which "
@@ -199,12 +199,23 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
     if len(clause) == 2 and clause[0].isalpha() and numbers == [1]:
         return  # "row 2" names a place and says nothing
     num_equal = clause.count("=")
+    if num_equal > 1 and "and" in clause and (parts := _parts(clause, place)):
+        for at, part in parts:
+            yield from statements(part, at)
+        return
     if num_equal == 1 and clause[0] != "=" and clause[-1] != "=":
         at = clause.index("=")
         name, value = " ".join(clause[:at]), " ".join(clause[at + 1 :])
         if name == value or (not any(map(str.isalpha, clause)) and is_true(" ".join(clause)) is False):
             return
-        if at <= _MAX_NAME and len(clause) - at <= _MAX_VALUE + 1 and "not" not in clause and _is_whole(name) and _is_whole(value):
+        if (
+            at <= _MAX_NAME
+            and len(clause) - at <= _MAX_VALUE + 1
+            and "not" not in clause
+            and clause[-1] not in _LINKS
+            and _is_whole(name)
+            and _is_whole(value)
+        ):
             verb = "equal" if clause[at - 1].isdecimal() and clause[at + 1].isalpha() and value.endswith("s") else "is"  # 8 equal parts
             said, needle = f"{name} {verb} {value}", f" {name} = {value} " if _is_settled(name) and _is_settled(value) else ""
             is_quantity = value[0].isdecimal()
@@ -215,6 +226,17 @@ def statements(text: str, place: int) -> Iterator[Candidate]:
         yield Candidate(2, place, phrase, f" {phrase} " if _is_settled(phrase) else "", partial(tuple[str], (phrase,)))
         return
     yield from _quantities(clause, numbers, place)
+
+
+def _parts(clause: list[str], place: int) -> list[tuple[int, str]]:
+    """What stands around each "and" of a clause, behind its place, where each says one thing: "slope = 2 and height = 3"."""
+    found = []
+    for part in " ".join(clause).split(" and "):
+        if part.count("=") != 1:
+            return []
+        found.append((place, part))
+        place += len(part) + len(" and ")
+    return found
 
 
 def _is_phrase(clause: list[str]) -> bool:
@@ -248,6 +270,8 @@ def _num_unit_pieces(clause: list[str], at: int) -> int:
     unit, slash, other = (*clause[at : at + 3], "", "", "")[:3]
     if slash == "/" and unit in UNITS and other in UNITS:
         return 3
+    if unit == "\u00b0":
+        return 2 if slash in ("c", "f") else 1
     if unit == "in" and slash[:1].isalpha():
         return 0  # "11 in order"
     return 1 if len(unit) > 1 and unit in UNITS else 0

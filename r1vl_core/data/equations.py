@@ -29,9 +29,9 @@ _SIDE = rf"(?:[(] |- )*+{_ATOM}(?: [)])*+(?: [-+*/^] (?:[(] |- )*+{_ATOM}(?: [)]
 SIDES = re.compile(rf"(?<![^ ]){_SIDE}(?: = {_SIDE})*+(?![^ ])")
 """Expressions of numbers and letters, joined by equals signs or alone."""
 _RIGHT_SIDE = re.compile(r" = (?:[(] |- )*+(?:[0-9\u03c0\u221a]|[a-z](?![a-z]))")
-_FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lim max min exp det gcd lcm")
+FUNCTIONS = word_set("sin cos tan cot sec csc arcsin arccos arctan log ln lim max min exp det gcd lcm")
 # What stands before or behind an equation and belongs to it: then it is half of one.
-_CUT_BEFORE = OPERATORS | _FUNCTIONS | frozenset((")", "]", "?", "|", "\u221a"))
+_CUT_BEFORE = OPERATORS | FUNCTIONS | frozenset((")", "]", "?", "|", "\u221a"))
 _CUT_BEHIND = OPERATORS | frozenset(("(", "[", "?", "!", "|", "\u03c0", "\u221a"))
 
 
@@ -74,13 +74,15 @@ def _sides(line: str, run: re.Match[str], end: int) -> list[str]:
 
 def _is_cut_before(line: str, start: int, run: re.Match[str]) -> bool:
     """Does what stands before an equation belong to it: a sign, a function, what a bracket is multiplied with?"""
-    before = line[start : run.start() - 1].rpartition(" ")[2]
+    rest, _, before = line[start : run.start() - 1].rpartition(" ")
+    if before in UNITS and rest[-1:].isdecimal():
+        return True  # "5 ft 6 in = 66 in"
     return before in _CUT_BEFORE or (run[0][0] == "(" and ((len(before) == 1 and before != "=") or before[:1].isdecimal()))
 
 
 def _is_cut_behind(run: str, piece: str, following: str | None) -> bool:
     """Does what stands behind an equation belong to it: a sign, a factor, a word before a sign ("5 apples + …")?"""
-    if piece in _CUT_BEHIND or following in OPERATORS:
+    if piece in _CUT_BEHIND or piece in FUNCTIONS or following in OPERATORS:
         return True
     if len(piece) > 1 or not piece.isalpha():
         return piece[0].isdecimal()

@@ -11,10 +11,14 @@ from r1vl_core.reasoning.normal_form import NormalText
 
 _MAX_LINE = 4000  # characters; a longer line is no step of reasoning
 # What lists put before a line, "- ", "* ", "1) ", "(a) ", is no sign and no bracket of what it says.
-_BULLET = re.compile(r"[ \t]*+(?:[-*+\u2013\u00b7]|\(?(?:[0-9]{1,2}|[a-zA-Z])\))[ \t]++(?=\*\*|[^\s=*/^+-])")
+# Behind its bracket no sign may follow, which would have "a) - 5" for an operand, nor another label.
+_BULLET = re.compile(
+    r"[ \t]*+(?:[-*+\u2013\u00b7][ \t]++|\(?(?:[0-9]{1,2}|[a-zA-Z])\)[ \t]++(?!(?:\$|\\[\[(]|\*\*|\s){1,9}[-+*/^=]))"
+    r"(?=(?:\*\*)?+[^\s=*/^+-])(?!\(?[0-9a-zA-Z]{1,2}\))"
+)
 _TABLE_ROW = re.compile(r"[ \t]*+\|[ \t].*\|[ \t]*+")
 # A line that begins with "=" goes on with the one before it; LaTeX parts rows by two backslashes, and one display from the next.
-_GOES_ON = re.compile(r"(?<!\s)\s++(?:(?:\\\[|\$\$)\s*+)?+&?+[ \t]*+(?==(?!=))")
+_GOES_ON = re.compile(r"(?<![\s&])\s++(?:(?:\\\[|\$\$)\s*+)?+(?:&++ ?)?+(?==(?!=))")
 _DISPLAY_END = r"\\\\(?=\s)(?!\s*+=)|(?<=\$\$)\s*+(?=\$\$)|(?<=\\\])\s*+(?=\\\[)"
 _LATEX_END, _LINE_END = re.compile(_DISPLAY_END), re.compile(rf"\n|{_DISPLAY_END}")
 _GOES_ON_BELOW = re.compile(r"\n[\s&\[\\$]*+=")  # no less often than `_GOES_ON` is found over the end of a line

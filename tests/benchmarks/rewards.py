@@ -66,13 +66,14 @@ UNITS = (
 def main() -> None:
     """Print both tables."""
     choices = (("A", "27"), ("B", "28"), ("C", "29"), ("D", "30"))
-    for gold, asked in (("B: 28", choices), ("28 cm", ())):
+    # An answer written as the gold one is told at once: these are not.
+    for gold, answer, asked in (("B: 28", "B: 28.0", choices), ("28 cm", "28 centimeters", ())):
         response = render(
-            "A board of two rows. " * 8, "Add the digits of each row. " * 8, [f"{s} So far so good." for s in SENTENCES], gold
+            "A board of two rows. " * 8, "Add the digits of each row. " * 8, [f"{s} So far so good." for s in SENTENCES], answer
         )
         prepared = prepare(Question("q", "benchmark", "", "", "?", asked, gold, "", KEY_STEPS))
         seconds = cpu_seconds(lambda r=response, p=prepared: [reward(r, p) for _ in range(500)]) / 500  # type: ignore[misc]
-        print(f"{len(response.split())} words, gold {gold!r}: {1 / seconds:,.0f} rewards a second")
+        print(f"{len(response.split())} words, gold {gold!r}, answer {answer!r}: {1 / seconds:,.0f} rewards a second")
     prepared = prepare(Question("q", "benchmark", "", "", "?", (), "28", "", KEY_STEPS))
     for unit in UNITS:
         print(f"{unit!r:18}", *(f"{milliseconds(unit, size, prepared):9.2f} ms" for size in (1_000, 10_000, 100_000)))

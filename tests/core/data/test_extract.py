@@ -50,6 +50,9 @@ _UNITS = ["v = 60 m / 4 s", "60 m / 4 s = 15 m / s", "r = 4 omega + 6 omega", "4
         (("v = 60 m / 4 s = 15 m/s", "R = 4 Ω + 6 Ω = 10 Ω"), _UNITS),
         (("1 kg = 1000 g", "9 + 5 = 14 cm"), ["1 kg = 1000 g", "9 + 5 = 14"]),
         (("The circle has 8 equal parts.",), ["circle has 8 equal parts"]),
+        (("The slope = 2 and the intercept = -1.",), ["slope is 2", "intercept is - 1"]),
+        (("Up there the water boils much earlier and at about 90 °C only",), ["90 ° c"]),
+        (("The equation of the line is given by", "y = 2x"), ["y = 2 x"]),
         (("The mean is (12 + 15 + 9) / 3 = 36 / 3.",), ["( 12 + 15 + 9 ) / 3 = 36 / 3"]),
         (("The median of 3, 5, 7, 9 and 11 in order is 7.",), ["7"]),
         (
@@ -100,6 +103,8 @@ def test_a_calculation_over_several_lines_is_one_and_two_beside_each_other_are_t
         ("P = 2(l + w)", []),
         ("2(a + b) = 34", ["34"]),
         ("V = π r^2 h", []),
+        ("h = 20 tan(30°) = 20 * 0.5", []),
+        ("We know 1 ft = 12 in, so 5 ft 6 in = 66 in.", ["1 ft = 12 in", "5 ft", "6 in", "66 in"]),
         ("4 + ? + 2 = 15, so ? = 9", ["9"]),
         ("x^2 - 5x + 6 = (x - 2)(x - 3)", []),
         ("f(x) = 2x + 1", []),

@@ -117,6 +117,9 @@ def test_steps_read_at_once_say_what_the_lines_of_each_say(steps: list[str]) -> 
 @example(["Start. 12 divided\n\nby 4."])
 @example(["Start. It is false that 3 + 4 = 7.\n3 + 4\nWe see that all holds\n= 7"])
 @example(["Start. 2 + 3 = 5. \\frac", "Start. 3 * 4 = 12."])
+@example(["* (1) "])
+@example(["1) $-5 + 12 = 7$\n2) \\(-x = 5\\)\n(a) **-2 + 3 = 1**"])
+@example(["50% & \n=1. 50%\nof it"])
 def test_whatever_broken_markup_a_path_holds_it_says_its_key_steps(steps: list[str]) -> None:
     path = parse(render("d", "r", steps, "a"))
     assert None not in match(path, compile_key_steps(extract_key_steps(path, 6)))
