@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import pickle
 import secrets
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -27,6 +29,7 @@ from tasks.shards import Engine, processes
 S = TypeVar("S")
 R = TypeVar("R")
 
+_REACHED_S = 10.0
 _AHEAD = 3
 """Shards a processor of the cluster has before it."""
 
@@ -43,6 +46,7 @@ def _ray(runtime: Runtime) -> Iterator[MapShards]:
     Raises ValueError where Ray is not installed or the cluster cannot be reached.
     """
     settings = _settings(runtime)
+    check_address(runtime.ray_address)
     try:
         import ray  # which reads its variables now
         from prefect_ray import RayTaskRunner
@@ -58,6 +62,17 @@ def _ray(runtime: Runtime) -> Iterator[MapShards]:
         raise OSError(f"Ray lost a shard: {_plain(error)}; run again when the cluster is well") from error
     finally:
         runner.__exit__(None, None, None)
+
+
+def check_address(address: str) -> None:
+    """Raises ValueError where nothing listens at a cluster's address; Ray itself would try for two minutes, and then end this process."""
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        if place.hostname and place.port:
+            socket.create_connection((place.hostname, place.port), _REACHED_S).close()
+    except (OSError, ValueError) as error:  # ValueError: a port that is none
+        told = getattr(error, "strerror", None) or error
+        raise ValueError(f"R1VL_RAY_ADDRESS={address}: {told}; is the cluster up, and is this HOST:6379 or ray://HOST:10001?") from None
 
 
 def _settings(runtime: Runtime) -> dict[str, Any]:

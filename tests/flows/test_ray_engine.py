@@ -67,4 +67,4 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
     preset.write_text(PRESET)
     done = run(preset, tmp_path / "root", R1VL_RAY_ADDRESS="ray://127.0.0.1:9")
     assert done.returncode == 2
-    assert "Ray at ray://127.0.0.1:9: " in done.stderr.splitlines()[-1]
+    assert "R1VL_RAY_ADDRESS=ray://127.0.0.1:9: " in done.stderr.splitlines()[-1]
