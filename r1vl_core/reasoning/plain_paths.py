@@ -40,7 +40,11 @@ def read_plain(text: str) -> PlainPath | None:
         return None
     for number, step in enumerate(steps, 1):
         header = f" Step {number}:"
-        if not step.startswith(header) or is_blank(step[len(header) :].lstrip()):
+        if not step.startswith(header):
+            return None
+        # A letter or digit is what nearly every text begins with: the rest of it need not be looked at.
+        begins = step[len(header) : len(header) + 2].lstrip()[:1]
+        if not (begins.isascii() and begins.isalnum()) and is_blank(step[len(header) :].lstrip()):
             return None
     found = PlainPath(first[len(_DESCRIPTION) :].strip(), rationale[len(_RATIONALE) :].strip(), answer[len(_ANSWER) :].strip())
     return None if any(map(is_blank, found)) or says_rethought(text) else found
