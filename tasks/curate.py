@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from r1vl_core.config import Preset, Source
 from r1vl_core.data import curate, database
 from r1vl_core.data.readers import check_end, read_records
 from r1vl_core.data.set_aside import Lots
-from r1vl_core.evaluation.benchmarks.tsv import read_tsv
+from r1vl_core.evaluation.benchmarks.tsv import read_tsv, read_unseen
 from r1vl_core.recent_rate import RecentRate
-from r1vl_core.records import Question, Rejected, asked
+from r1vl_core.records import BenchmarkRow, Question, Rejected, asked
 from tasks.checkpoints import check_model, digest_checkpoint, find_checkpoint
 from tasks.image_memory import StoredImageMemory
 from tasks.inputs import DIGESTS, Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
-from tasks.world import check_held_out_file, check_heldout, heldout_file, image_roots, sources
+from tasks.world import check_heldout, check_rows, heldout_file, image_roots, sources
 
 REVISION = 8
 DATABASE = "curated.duckdb"
@@ -91,19 +90,18 @@ def _checks(job: Build) -> curate.Checks:
     def count_prompt_tokens(question: Question, width: int, height: int) -> int:
         return policy.count_prompt_tokens(asked(question.text, question.choices), width, height)
 
-    held_out = [
-        item for file, name in _held_out_files(job) for item in curate.held_out_questions(read_tsv(file), settings.max_image_pixels, name)
-    ]
+    held_out = [item for rows, name in _held_out(job) for item in curate.held_out_questions(rows, settings.max_image_pixels, name)]
     roots = image_roots(preset, job.inputs)
     return curate.Checks(settings, roots, count_prompt_tokens, policy.count_path_tokens, held_out, policy.tokenizer_json)
 
 
-def _held_out_files(job: Build) -> list[tuple[Path, str]]:
-    """Evaluation files that must stay unseen, each with what it is called in a reject."""
+def _held_out(job: Build) -> list[tuple[Iterator[BenchmarkRow], str]]:
+    """The rows of each evaluation file that must stay unseen, with what it is called in a reject."""
     settings = job.preset.curate
     if not settings.contamination:
         return []
-    return [(heldout_file(job.preset, job.inputs), "the held-out set"), *((file, file.name) for file in settings.contamination_data)]
+    others = [(read_unseen(file), file.name) for file in settings.contamination_data]
+    return [(read_tsv(heldout_file(job.preset, job.inputs)), "the held-out set"), *others]
 
 
 def _store(job: Build, outcomes: Iterable[Question | Rejected], files: Sequence[Source]) -> dict[str, str]:
@@ -175,7 +173,7 @@ def looks(preset: Preset) -> Iterator[Callable[[], object]]:
     if preset.curate.contamination:
         yield partial(check_heldout, preset)
         for file in preset.curate.contamination_data:
-            yield partial(check_held_out_file, file, preset.curate.max_image_pixels)
+            yield partial(check_rows, file, read_unseen, preset.curate.max_image_pixels)
 
 
 def _find_a_question(source: Source, preset: Preset) -> None:

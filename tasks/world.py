@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from r1vl_core.config import Preset, Source
 from r1vl_core.data.curate import open_held_out
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
+from r1vl_core.records import BenchmarkRow
 from tasks.inputs import Inputs
 from tasks.recipe import Recipe
 from tasks.stages import Build, Stage
@@ -57,14 +58,14 @@ def heldout_file(preset: Preset, inputs: Mapping[str, Artifact]) -> Path:
 
 
 def check_heldout(preset: Preset) -> None:
-    """Look at the preset's own held-out file, if it has one, as `check_held_out_file`."""
+    """Look at the preset's own held-out file, if it has one, as `check_rows`."""
     if preset.evaluate.data is not None:
-        check_held_out_file(preset.evaluate.data, preset.curate.max_image_pixels)
+        check_rows(preset.evaluate.data, read_tsv, preset.curate.max_image_pixels)
 
 
-def check_held_out_file(file: Path, max_pixels: int) -> None:
-    """Look at a file of questions that must stay unseen: every row's cells, and the first row's picture decoded. Raises ValueError."""
-    rows = read_tsv(file)
+def check_rows(file: Path, read: Callable[[Path], Iterator[BenchmarkRow]], max_pixels: int) -> None:
+    """Look at an evaluation file: every row's cells, and the first row's picture decoded. Raises ValueError."""
+    rows = read(file)
     first = next(rows, None)
     if first is None:
         raise ValueError(f"held-out file {file}: no row with a picture; fill its column 'image'")

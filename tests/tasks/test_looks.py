@@ -110,6 +110,8 @@ def test_a_contamination_file_that_will_not_do_is_refused_unless_it_is_not_used(
     (line,) = problems(preset)
     assert message in line
     check_inputs("curate", STAGES, preset.model_copy(update={"curate": preset.curate.model_copy(update={"contamination": False})}))
+    file.write_text(HEADER + row(answer=""))  # a benchmark whose answers are hidden
+    check_inputs("curate", STAGES, preset)
 
 
 def test_everything_wrong_is_said_at_once_and_a_plan_says_the_same(tmp_path: Path) -> None:

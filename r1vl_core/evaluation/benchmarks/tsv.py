@@ -58,6 +58,18 @@ def read_tsv(path: Path) -> Iterator[BenchmarkRow]:
         )
 
 
+def read_unseen(path: Path) -> Iterator[BenchmarkRow]:
+    """Yield what a benchmark file asks, a row for each of its pictures, without choices, answer and category: enough to keep it out of
+    training data, also where the answers are hidden or in columns of the benchmark's own.
+
+    Memory and errors: as `read_tsv`.
+    """
+    for number, cells in enumerate(read_cells(path, ("index", "image", "question")), start=1):
+        if cells["image"] not in MISSING:
+            for picture in _pictures(cells["image"], f"{path}: row {number} (index {cells['index']!r})"):
+                yield BenchmarkRow(cells["index"], cells["question"], (), "", "", picture)
+
+
 def read_cells(path: Path, required: Sequence[str] = ("index", "image")) -> Iterator[dict[str, str]]:
     """Yield every row as its cells by column name, image references resolved to the base64 text (or list) they point to.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_texts, read_tsv, write_tsv
+from r1vl_core.evaluation.benchmarks.tsv import read_cells, read_texts, read_tsv, read_unseen, write_tsv
 from r1vl_core.records import BenchmarkRow
 
 NASTY = ['tab\there "quoted"', "line\nbreak\r\nand\rreturn", "None", "NA", "nan", " blanks ", '""', "=1+1", "ümläut 数字 🖐", "'", "\\n\\t"]
@@ -72,6 +72,16 @@ def test_rows_without_picture_are_dropped_but_their_cells_are_readable(tmp_path:
     path = write_lines(tmp_path / "b.tsv", "index\timage\tquestion\tanswer", "0\t\tq\ta", f"1\t{encoded(1)}\tq\ta")
     assert [found.index for found in read_tsv(path)] == ["1"]
     assert [cells["index"] for cells in read_cells(path)] == ["0", "1"]
+
+
+def test_what_must_stay_unseen_needs_no_answer_and_is_every_picture(tmp_path: Path) -> None:
+    cells = [f"1\tHow many?\t{encoded(1)}\t", f"2\tWhich?\t['{encoded(2)}', '{encoded(3)}']\tZ", "3\tWhat?\t1\t", "4\tWhy?\t\tA"]
+    file = write_lines(tmp_path / "hidden.tsv", "index\tquestion\timage\tanswer", *cells)
+    found = [(row.index, row.question, row.image) for row in read_unseen(file)]
+    asked = {"1": ("How many?", (1,)), "2": ("Which?", (2, 3)), "3": ("What?", (1,))}
+    assert found == [(index, text, picture(colour)) for index, (text, colours) in asked.items() for colour in colours]
+    bare = write_lines(tmp_path / "bare.tsv", "index\tquestion\timage", f"1\tHow many?\t{encoded(1)}")
+    assert [row.question for row in read_unseen(bare)] == ["How many?"]
 
 
 def test_cells_longer_than_the_csv_modules_default_are_read(tmp_path: Path) -> None:
