@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 LAST_WORD = "is_last_word"
 """Attribute of the log record that tells a problem; a command that ends with the same words need not show it."""
 
-INTERRUPTED = "interrupted: what was finished is kept, and a rerun goes on from the last checkpoint"
+INTERRUPTED = "interrupted: what was finished is kept, and a rerun goes on from there"
 TERMINATED = f"{INTERRUPTED} (SIGTERM)"
 
 

@@ -20,7 +20,7 @@ from tests.flows.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)  # servers and flow runs are slow where other work keeps the processors busy
 SMALL = ("run", "tiny", "--until", "warmup", "--set", "world.num_questions=32", "--set", "world.num_heldout=4")
-RERUN = "a rerun goes on from the last checkpoint"
+RERUN = "a rerun goes on from there"
 
 
 def begin(root: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
