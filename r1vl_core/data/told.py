@@ -30,8 +30,8 @@ _LEANS_ON = ("root", "root of", "divided", "multiplied", "equal", "equals")  # w
 def tell(texts: Sequence[str]) -> str | None:
     """All that the steps tell in one text, their lines on lines of its own; None where one of them would not be read there as in its step.
 
-    >>> tell(["Now we add. 5 + 7 = 12.", "So it is clear."])
-    '5 + 7 = 12.'
+    >>> tell(["Now we add. 5 + 7 = 12", "So both sides agree.", "It leaves 4"])
+    '5 + 7 = 12. It leaves 4'
     """
     if max(map(len, texts), default=0) > _MAX_LINE or any(map(says_power, texts)):
         return None

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+from torch import distributed
 from torch.distributed.elastic.multiprocessing.errors import record
 
 
@@ -11,6 +12,9 @@ from torch.distributed.elastic.multiprocessing.errors import record
 def main(manner: str) -> None:
     """As our trainer does: what goes wrong goes on its way."""
     print("step 1", flush=True)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # all have said so before one fails and the others are ended for it
+        distributed.init_process_group("gloo")
+        distributed.barrier()
     if os.environ.get("RANK", "0") != "0":
         signal.pause()
     if manner == "segfault":
