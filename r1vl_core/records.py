@@ -127,3 +127,24 @@ class ScoredResponse:
     rule: str
     num_tokens: int
     truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """One source of questions: its file and licence note, how often it is drawn from, and what became of its records.
+
+    >>> SourceCount("web", "web.json", "CC BY 4.0", 1.0, num_accepted=9, num_rejected=1).num_records
+    10
+    """
+
+    name: str
+    file: str
+    licence: str
+    weight: float
+    num_accepted: int
+    num_rejected: int
+
+    @property
+    def num_records(self) -> int:
+        """Records read."""
+        return self.num_accepted + self.num_rejected

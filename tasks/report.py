@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from r1vl_core.config import Preset
 from r1vl_core.data import database, rollouts
 from r1vl_core.data.images import find_image
 from r1vl_core.evaluation.benchmarks.tsv import read_tsv
-from r1vl_core.records import BenchmarkRow, Question, Rejected, ScoredResponse
+from r1vl_core.records import BenchmarkRow, Question, Rejected, ScoredResponse, SourceCount
 from r1vl_core.report import stalls
 from r1vl_core.reporting.data import (
     Curation,
@@ -25,7 +26,6 @@ from r1vl_core.reporting.data import (
     PolicyResult,
     RejectReason,
     ReportData,
-    SourceRow,
     StageRow,
 )
 from r1vl_core.reporting.page import render_report
@@ -134,13 +134,10 @@ def curation_of(inputs: Mapping[str, Artifact]) -> Curation:
     )
 
 
-def _sources(path: Path, aside: Path | None) -> tuple[SourceRow, ...]:
+def _sources(path: Path, aside: Path | None) -> tuple[SourceCount, ...]:
     """Every source; the questions that were set aside are its own too."""
     counted = database.counts(aside).accepted_by_source if aside is not None else {}
-    return tuple(
-        SourceRow(one.name, one.file, one.licence, one.weight, one.num_accepted + counted.get(one.name, 0), one.num_rejected)
-        for one in database.source_counts(path)
-    )
+    return tuple(replace(one, num_accepted=one.num_accepted + counted.get(one.name, 0)) for one in database.source_counts(path))
 
 
 def _key_steps(metrics: Mapping[str, Any]) -> KeyStepsRow:

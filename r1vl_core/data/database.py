@@ -21,7 +21,7 @@ import pyarrow
 
 from r1vl_core.config import Source
 from r1vl_core.data.named_sql import named_sql
-from r1vl_core.records import SCHEMA_VERSION, Question, Rejected
+from r1vl_core.records import SCHEMA_VERSION, Question, Rejected, SourceCount
 
 TABLES = ("meta", "sources", "questions", "reasoning_paths", "key_steps", "rejected")
 """Every table, in the order their digests are joined."""
@@ -62,22 +62,6 @@ class Counts:
     def num_read(self) -> int:
         """Records read: every one of them became a question or a rejected row."""
         return self.num_accepted + self.num_rejected
-
-
-@dataclass(frozen=True, slots=True)
-class SourceCount:
-    """A source as it is stored, and what became of its records.
-
-    >>> SourceCount("web", "web.json", "CC BY 4.0", 1.0, num_accepted=9, num_rejected=1).licence
-    'CC BY 4.0'
-    """
-
-    name: str
-    file: str
-    licence: str
-    weight: float
-    num_accepted: int
-    num_rejected: int
 
 
 def write_curated(path: Path, outcomes: Iterable[Question | Rejected], sources: Sequence[Source]) -> None:

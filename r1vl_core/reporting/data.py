@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from r1vl_core.evaluation.statistics import PairedComparison
-from r1vl_core.records import ScoredResponse
+from r1vl_core.records import ScoredResponse, SourceCount
 from r1vl_core.report import Report
 
 
@@ -58,27 +58,6 @@ class RejectReason:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRow:
-    """One source of questions: its file and licence note, how often it is drawn from, and what became of its records.
-
-    >>> SourceRow("web", "web.json", "CC BY 4.0", 1.0, num_accepted=9, num_rejected=1).num_records
-    10
-    """
-
-    name: str
-    file: str
-    licence: str
-    weight: float
-    num_accepted: int
-    num_rejected: int
-
-    @property
-    def num_records(self) -> int:
-        """Records read."""
-        return self.num_accepted + self.num_rejected
-
-
-@dataclass(frozen=True, slots=True)
 class KeyStepsRow:
     """Questions with key steps, their mean number, questions without any, and from whom they are (`by`, empty where all by rules).
 
@@ -105,7 +84,7 @@ class Curation:
     num_records: int
     num_accepted: int
     rejects: tuple[RejectReason, ...] = ()
-    sources: tuple[SourceRow, ...] = ()
+    sources: tuple[SourceCount, ...] = ()
     key_steps: KeyStepsRow | None = None
     num_set_aside: int = 0
 

@@ -68,15 +68,6 @@ def test_words_alone_change_nothing(steps: list[str]) -> None:
         assert extract_key_steps(path, 6) == found
 
 
-@given(st.lists(STEPS, min_size=1, max_size=4))
-def test_steps_read_as_one_line_say_what_each_says(steps: list[str]) -> None:
-    path = parse(render("d", "r", steps, "a"))
-    found = extract_key_steps(path, 6)
-    with pytest.MonkeyPatch.context() as apart:
-        apart.setattr(extract, "tell", lambda texts: None)
-        assert extract_key_steps(path, 6) == found
-
-
 GROUPS = (
     "\\(\\frac{12}{3} = 4\\)", "\\[ x = \\sqrt{16} = 4 \\]", "\\frac{1}{2} \\times 8 = 4", "(3 \\times 4) / 2 = 6", "x^{2} + 1 = 5",
     "(-3, 4)", "- Area = 5 * 3 = 15", "| a | b |", "the fraction of it", "\\text{area} = 12", "$x = 5$", "\\boxed{12}", "2(3 + 4) = 14",
@@ -99,7 +90,7 @@ def in_lines(sentences: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
 WHOLE = tuple(sentence for sentence in SENTENCES if not re.search("squared|divide|by 4|12 /|{", sentence))
 
 
-@given(in_lines((*WHOLE, *GROUPS)))
+@given(st.lists(STEPS, min_size=1, max_size=4) | in_lines((*WHOLE, *GROUPS)))
 @example(["Start. It equals\n\nArea: 3\n- 9 is odd\nWe see that all holds\nx = 3"])
 @example(["Start. \\frac. . $x = 5$"])
 @example(["Start. 5 + 6 = 11.{\\frac{1}{2}}"])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from r1vl_core.evaluation.statistics import compare_paired
 from r1vl_core.reasoning.paths import render
-from r1vl_core.records import ScoredResponse
+from r1vl_core.records import ScoredResponse, SourceCount
 from r1vl_core.report import Report
 from r1vl_core.reporting.data import (
     Curation,
@@ -21,7 +21,6 @@ from r1vl_core.reporting.data import (
     PolicyResult,
     RejectReason,
     ReportData,
-    SourceRow,
     StageRow,
 )
 
@@ -77,7 +76,7 @@ def report_data() -> ReportData:
             10,
             7,
             (RejectReason(EVIL, 3, EVIL, 4, EVIL, EVIL * 100),),
-            (SourceRow(EVIL, EVIL, EVIL, 0.5, 5, 3), SourceRow("web", "web.json", "", 1.0, 2, 0)),
+            (SourceCount(EVIL, EVIL, EVIL, 0.5, 5, 3), SourceCount("web", "web.json", "", 1.0, 2, 0)),
             KeyStepsRow(6, 4.25, 1, ((EVIL, 4), ("rules", 2))),
             num_set_aside=2,
         ),
